@@ -1,0 +1,1 @@
+"""The runtime: agents that live in Ray actors, and everything an agent does."""

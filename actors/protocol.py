@@ -1,0 +1,85 @@
+"""What the server and the hosts say to each other: requests, edits and the events of a run."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from storage.errors import GreenroomError
+from storage.records import LlmConfig, Message, Record, Run
+
+
+class SendRequest(Record):
+    """Messages for an agent, and how to run it on them."""
+
+    run_id: str
+    """Made by the server, with the agent's slot, so that a request sent twice is one run."""
+    messages: list[Message]
+    """Input, role ``user``, ``system`` or ``assistant``; ``run_id`` is set on each."""
+    reply: Literal["result", "steps", "tokens"] = "result"
+    """What comes back besides the final :class:`Ended`: nothing, each message, or token deltas."""
+    max_steps: int = 50
+    override_llm: LlmConfig | None = None
+    override_system: str | None = None
+    background: bool = False
+    metadata: dict[str, Any] = {}
+    """Kept on the run."""
+    request_config: dict[str, Any] = {}
+    """Kept on the run: options that only the API's representation depends on."""
+
+
+class AgentEdit(Record):
+    """Changes to an agent, made in one commit between two of its steps."""
+
+    set: dict[str, Any] = {}
+    """Fields of ``storage.records.Agent`` with their new JSON values."""
+    attach_tools: list[str] = []
+    detach_tools: list[str] = []
+    attach_blocks: list[str] = []
+    detach_blocks: list[str] = []
+    reset_messages: bool = False
+    """Forget the context (not the history): only a fresh system message stays."""
+    initial_messages: list[Message] = []
+    """Put into the context after a reset."""
+
+
+@dataclass(slots=True)
+class Delta:
+    """A piece of a message that the model is still writing."""
+
+    message_id: str
+    created_at: datetime
+    step_id: str
+    index: int
+    """Which of the message's parts: the API shows reasoning, text and tool calls as separate ones."""
+    kind: Literal["reasoning", "text", "tool_call"]
+    text: str = ""
+    """New text; for a tool call, a fragment of its arguments."""
+    tool_call_id: str | None = None
+    tool_name: str | None = None
+    """With ``tool_call_id`` in the first delta of a call only."""
+
+
+@dataclass(slots=True)
+class Made:
+    """A finished message, in the order of the history."""
+
+    message: Message
+
+
+@dataclass(slots=True)
+class Ended:
+    """The run is over and committed: its final record and the messages it made, inputs left out."""
+
+    run: Run
+    messages: list[Message]
+
+
+@dataclass(slots=True)
+class Failed:
+    """The run is over and committed as failed, or could not start."""
+
+    error: GreenroomError
+    run_id: str
+
+
+Event = Delta | Made | Ended | Failed

@@ -1,0 +1,1 @@
+"""The front: HTTP API, command line and web page."""

@@ -1,0 +1,1 @@
+"""The store: records, and the engine that keeps them in one DuckDB file per shard."""

@@ -1,0 +1,487 @@
+"""What is stored: the records, and how a checkpoint changes an agent's state.
+
+An agent's life is a log of :class:`Delta`, one per commit. :func:`apply` folds a delta into a
+:class:`State`; the same function runs in the agent, in the shard that folds the log into state
+rows, and wherever a past state is rebuilt.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal, Self
+
+import zstandard
+from pydantic import BaseModel, ConfigDict, Field
+
+RECENT_KEYS = 64
+
+StopReason = Literal[
+    "end_turn",
+    "error",
+    "llm_api_error",
+    "invalid_llm_response",
+    "invalid_tool_call",
+    "max_steps",
+    "max_tokens_exceeded",
+    "no_tool_call",
+    "tool_rule",
+    "cancelled",
+    "insufficient_credits",
+    "requires_approval",
+    "context_window_overflow_in_system_prompt",
+]
+RunStatus = Literal["created", "running", "completed", "failed", "cancelled"]
+AgentType = Literal[
+    "memgpt_agent",
+    "memgpt_v2_agent",
+    "letta_v1_agent",
+    "react_agent",
+    "workflow_agent",
+    "split_thread_agent",
+    "sleeptime_agent",
+    "voice_convo_agent",
+    "voice_sleeptime_agent",
+]
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Record(BaseModel):
+    model_config = ConfigDict(extra="ignore", protected_namespaces=())
+
+    def pack(self) -> bytes:
+        """Compressed JSON without the fields that hold their default."""
+        return zstandard.compress(self.model_dump_json(exclude_defaults=True).encode(), 1)
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Self:
+        return cls.model_validate_json(zstandard.decompress(data))
+
+
+class ToolCall(Record):
+    id: str
+    name: str
+    arguments: str
+    """The arguments as the model wrote them: a JSON object, if the model behaved."""
+
+
+class ToolReturn(Record):
+    tool_call_id: str
+    name: str
+    status: Literal["success", "error"]
+    content: str
+    stdout: list[str] = []
+    stderr: list[str] = []
+
+
+class Message(Record):
+    """One row of an agent's history. One assistant message holds a step's reasoning, text and
+    tool calls; one tool message holds all their returns."""
+
+    id: str
+    ordinal: int = 0
+    """Position in the agent's whole history, from 0; given by :func:`apply`."""
+    role: Literal["system", "user", "assistant", "tool", "summary"]
+    created_at: datetime
+    content: str | list[dict[str, Any]] | None = None
+    """Text, or content parts as the API has them (``{"type": "text" | "image", ...}``)."""
+    reasoning: str | None = None
+    reasoning_signature: str | None = None
+    tool_calls: list[ToolCall] = []
+    tool_returns: list[ToolReturn] = []
+    name: str | None = None
+    otid: str | None = None
+    sender_id: str | None = None
+    group_id: str | None = None
+    run_id: str | None = None
+    step_id: str | None = None
+    tokens: int = 0
+    """Size in the prompt, counted once, when the message was made."""
+
+    def text(self) -> str:
+        """The words of the message, without images."""
+        if isinstance(self.content, list):
+            return "\n".join(part.get("text", "") for part in self.content if part.get("text"))
+        return self.content or ""
+
+
+class Usage(Record):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int = 0
+    cached_input_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(**{name: getattr(self, name) + getattr(other, name) for name in Usage.model_fields})
+
+
+class Step(Record):
+    """One model call and the tools it asked for."""
+
+    id: str
+    run_id: str
+    agent_id: str
+    created_at: datetime
+    model: str
+    model_handle: str
+    model_endpoint: str | None = None
+    provider_name: str = ""
+    context_window: int = 0
+    usage: Usage = Usage()
+    status: Literal["pending", "success", "failed", "cancelled"] = "success"
+    stop_reason: StopReason | None = None
+    error_type: str | None = None
+    error: str | None = None
+    step_ns: int = 0
+    llm_ns: int = 0
+    tool_ns: int = 0
+    feedback: Literal["positive", "negative"] | None = None
+    tags: list[str] = []
+
+
+class Run(Record):
+    """All steps that one request caused."""
+
+    id: str
+    agent_id: str
+    status: RunStatus
+    created_at: datetime
+    completed_at: datetime | None = None
+    background: bool = False
+    stop_reason: StopReason | None = None
+    request: dict[str, Any] = {}
+    """The options of the request, enough to go on with the run after a crash."""
+    metadata: dict[str, Any] = {}
+    conversation_id: str | None = None
+    usage: Usage = Usage()
+    steps: int = 0
+    """Committed steps."""
+    ttft_ns: int | None = None
+    total_duration_ns: int | None = None
+    error_type: str | None = None
+    error: str | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.status in ("completed", "failed", "cancelled")
+
+
+class Block(Record):
+    """Labelled text in the prompt of every agent it is attached to."""
+
+    id: str
+    version: int = 0
+    """Counts its changes. A write names the version it is based on; a stale one is refused."""
+    label: str
+    value: str
+    limit: int = 100_000
+    description: str | None = None
+    read_only: bool = False
+    metadata: dict[str, Any] = {}
+    tags: list[str] = []
+    name: str | None = None
+    """Template name."""
+    is_template: bool = False
+    preserve_on_migration: bool = False
+    hidden: bool | None = None
+    project_id: str | None = None
+    template_id: str | None = None
+    base_template_id: str | None = None
+    deployment_id: str | None = None
+    entity_id: str | None = None
+    created_at: datetime
+    updated_at: datetime
+    deleted: bool = False
+    shared: bool = False
+    """More than one agent has had it attached, so its changes are told to every host."""
+    changed_by: dict[str, str] = {}
+    """What made this version: ``agent_id``, ``run_id``, ``step_id``, ``message_id``, ``tool_call_id``."""
+
+
+class LlmConfig(Record):
+    """The model an agent talks to, and how; the API's object of the same name."""
+
+    model: str
+    model_endpoint_type: str
+    context_window: int
+    handle: str
+    provider_name: str
+    provider_category: Literal["base", "byok"] = "base"
+    display_name: str | None = None
+    model_endpoint: str | None = None
+    model_wrapper: str | None = None
+    put_inner_thoughts_in_kwargs: bool = False
+    temperature: float = 1.0
+    max_tokens: int | None = None
+    enable_reasoner: bool = True
+    reasoning_effort: str | None = None
+    max_reasoning_tokens: int = 0
+    effort: str | None = None
+    frequency_penalty: float | None = None
+    compatibility_type: str | None = None
+    verbosity: str | None = None
+    tier: str | None = None
+    parallel_tool_calls: bool = False
+    response_format: dict[str, Any] | None = None
+    strict: bool = False
+    return_logprobs: bool = False
+    top_logprobs: int | None = None
+    return_token_ids: bool = False
+    tool_call_parser: str | None = None
+
+
+class Tool(Record):
+    """Something the model can call; the API's object of the same name."""
+
+    id: str
+    name: str
+    tool_type: str
+    description: str = ""
+    json_schema: dict[str, Any]
+    """Function schema as the model sees it: ``name``, ``description``, ``parameters``."""
+    tags: list[str] = []
+    source_type: str = "python"
+    source_code: str | None = None
+    args_json_schema: dict[str, Any] | None = None
+    return_char_limit: int = 50_000
+    pip_requirements: list[dict[str, Any]] | None = None
+    npm_requirements: list[dict[str, Any]] | None = None
+    default_requires_approval: bool | None = None
+    enable_parallel_execution: bool = False
+    metadata: dict[str, Any] = {}
+    project_id: str | None = None
+    created_by_id: str | None = None
+
+
+class Secret(Record):
+    id: str
+    key: str
+    value: str
+    description: str | None = None
+    created_at: datetime
+
+
+class Agent(Record):
+    """What an agent is, without what it remembers. The API's ``AgentState`` is made from it."""
+
+    id: str
+    name: str
+    agent_type: AgentType = "letta_v1_agent"
+    system: str
+    """The prompt's template, before memory is put in."""
+    llm_config: LlmConfig
+    embedding_config: dict[str, Any] | None = None
+    compaction_settings: dict[str, Any] | None = None
+    response_format: dict[str, Any] | None = None
+    description: str | None = None
+    metadata: dict[str, Any] | None = None
+    tags: list[str] = []
+    tool_ids: list[str] = []
+    tool_rules: list[dict[str, Any]] = []
+    block_ids: list[str] = []
+    secrets: list[Secret] = []
+    identity_ids: list[str] = []
+    source_ids: list[str] = []
+    project_id: str | None = None
+    template_id: str | None = None
+    base_template_id: str | None = None
+    deployment_id: str | None = None
+    entity_id: str | None = None
+    message_buffer_autoclear: bool = False
+    enable_sleeptime: bool | None = None
+    timezone: str = "UTC"
+    max_files_open: int | None = None
+    per_file_view_window_char_limit: int | None = None
+    hidden: bool | None = None
+    created_by_id: str | None = None
+    created_at: datetime
+    updated_at: datetime
+    last_run_completion: datetime | None = None
+    last_run_duration_ms: int | None = None
+    last_stop_reason: StopReason | None = None
+
+
+class State(Record):
+    """Everything an agent needs to go on: what it is, the messages in its context, its open run."""
+
+    agent: Agent
+    context: list[Message] = []
+    """In-context messages, oldest first; the first is the system message with the compiled prompt."""
+    history: int = 0
+    """Messages ever made; the next one's ordinal."""
+    run: Run | None = None
+    """The run in progress, if any."""
+    keys: dict[str, str] = {}
+    """The newest ``RECENT_KEYS`` client message keys (``otid``) and the run each one started."""
+    compiled: dict[str, int] = {}
+    """Block versions that the system message was compiled from."""
+
+
+class Delta(Record):
+    """What one commit changes. Fields left out change nothing."""
+
+    agent: dict[str, Any] = {}
+    """Changed fields of :class:`Agent`, as JSON values."""
+    messages: list[Message] = []
+    """New messages, appended to history and context."""
+    system: str | None = None
+    """New text of the system message."""
+    compiled: dict[str, int] | None = None
+    context: list[str] | None = None
+    """Ids that stay in context, in their order, counted after the new messages were appended."""
+    run: Run | None = None
+    step: Step | None = None
+
+
+def apply(state: State, delta: Delta) -> None:
+    """Fold one commit into the state, in place.
+
+    The delta's messages get their ordinals here, so that agent and shard agree on them.
+    """
+    if delta.agent:
+        state.agent = Agent.model_validate({**state.agent.model_dump(), **delta.agent})
+    for message in delta.messages:
+        message.ordinal = state.history
+        state.history += 1
+        state.context.append(message)
+    if delta.context is not None:
+        by_id = {message.id: message for message in state.context}
+        state.context = [by_id[identifier] for identifier in delta.context if identifier in by_id]
+    if delta.system is not None and state.context:
+        state.context[0] = state.context[0].model_copy(update={"content": delta.system})
+    if delta.compiled is not None:
+        state.compiled = delta.compiled
+    if delta.run is not None:
+        state.run = None if delta.run.ended else delta.run
+    for message in delta.messages:
+        if message.role == "user" and message.otid and message.run_id:
+            state.keys[message.otid] = message.run_id
+    while len(state.keys) > RECENT_KEYS:
+        del state.keys[next(iter(state.keys))]
+
+
+@dataclass(slots=True)
+class BlockWrite:
+    """A new version of a block, to be committed together with what caused it."""
+
+    block: Block
+    based_on: int | None
+    """The version it replaces; ``None`` for a block that is new."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """One row of the step log: what one commit hands to the store.
+
+    ``create`` carries a packed :class:`State`, ``step`` and ``edit`` a packed :class:`Delta`,
+    ``delete`` nothing; ``blocks`` has block writes that belong to no agent.
+    """
+
+    kind: Literal["create", "step", "edit", "delete", "blocks"]
+    stream: str
+    """The agent's id; for ``blocks`` the id of the first block."""
+    seq: int
+    """0 for ``create``, then one more for each commit of this agent; ignored for ``blocks``."""
+    epoch: int
+    payload: bytes = b""
+    key: str | None = None
+    """Makes a repeated commit harmless: the same seq and key are acknowledged again."""
+    blocks: list[BlockWrite] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Loaded:
+    """An agent as the store has it."""
+
+    seq: int
+    state: State
+    blocks: list[Block]
+
+
+class Page(BaseModel):
+    """Where a listing starts and how far it goes. Cursors are ids; they belong to the listing's
+    order, so ``after`` means "further on" whichever way it is sorted."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(50, ge=1, le=1000)
+    descending: bool = True
+    after: str | None = None
+    before: str | None = None
+
+
+class AgentQuery(Page):
+    order_by: Literal["created_at", "updated_at", "last_run_completion"] = "created_at"
+    """Ids without a value come last."""
+    name: str | None = None
+    query_text: str | None = None
+    """Part of the name, in any case."""
+    tags: list[str] = []
+    match_all_tags: bool = False
+    project_id: str | None = None
+    template_id: str | None = None
+    base_template_id: str | None = None
+    identity_id: str | None = None
+    created_by_id: str | None = None
+    last_stop_reason: str | None = None
+    block_id: str | None = None
+    """Agents that this block is attached to."""
+    hidden: bool = False
+    """Whether hidden agents are listed too."""
+
+
+class BlockQuery(Page):
+    descending: bool = False
+    label: str | None = None
+    name: str | None = None
+    """Template name."""
+    templates_only: bool = False
+    label_search: str | None = None
+    description_search: str | None = None
+    value_search: str | None = None
+    project_id: str | None = None
+    tags: list[str] = []
+    match_all_tags: bool = False
+    agents_eq: list[int] = []
+    """Connected to one of these numbers of agents."""
+    agents_gt: int | None = None
+    agents_lt: int | None = None
+    hidden: bool = False
+
+
+class MessageQuery(Page):
+    """Messages of one agent, or of all when ``agent_id`` is missing. Here ``after`` means newer and
+    ``before`` older, whatever the order; the page is the newest rows when descending, the oldest
+    otherwise, and comes back oldest first either way."""
+
+    agent_id: str | None = None
+    run_id: str | None = None
+    step_id: str | None = None
+    roles: list[str] = []
+    words: list[str] = []
+    """All of these must occur, in any case."""
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+class RunQuery(Page):
+    agent_ids: list[str] = []
+    statuses: list[str] = []
+    stop_reason: str | None = None
+    background: bool | None = None
+    conversation_id: str | None = None
+
+
+class StepQuery(Page):
+    agent_id: str | None = None
+    run_id: str | None = None
+    model: str | None = None
+    feedback: str | None = None
+    has_feedback: bool | None = None
+    tags: list[str] = []
+    start: datetime | None = None
+    end: datetime | None = None
+    project_id: str | None = None
