@@ -58,6 +58,10 @@ class Record(BaseModel):
     def unpack(cls, data: bytes) -> Self:
         return cls.model_validate_json(zstandard.decompress(data))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Between processes JSON is several times cheaper than a pickled pydantic object.
+        return type(self).model_validate_json, (self.model_dump_json(exclude_defaults=True).encode(),)
+
 
 class ToolCall(Record):
     id: str
@@ -356,6 +360,12 @@ def apply(state: State, delta: Delta) -> None:
         state.compiled = delta.compiled
     if delta.run is not None:
         state.run = None if delta.run.ended else delta.run
+        if delta.run.ended:
+            agent = state.agent
+            agent.last_stop_reason = delta.run.stop_reason
+            agent.last_run_completion = delta.run.completed_at
+            agent.last_run_duration_ms = (delta.run.total_duration_ns or 0) // 1_000_000
+            agent.updated_at = delta.run.completed_at or agent.updated_at
     for message in delta.messages:
         if message.role == "user" and message.otid and message.run_id:
             state.keys[message.otid] = message.run_id
