@@ -1,0 +1,21 @@
+"""What a tool call works on."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from actors.tools.memory import Memory
+from storage.records import Agent, Message, MessageQuery, Tool, now
+
+
+@dataclass(slots=True)
+class ToolContext:
+    """What the tools of one step work on."""
+
+    agent: Agent
+    memory: Memory
+    search: Callable[[MessageQuery], Awaitable[list[Message]]]
+    """Finds messages in the whole history."""
+    tools: dict[str, Tool]
+    """The agent's tools by name."""
+    at: datetime = field(default_factory=now)

@@ -1,0 +1,116 @@
+"""The tools with which an agent talks and looks back at what was said."""
+
+import json
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from actors.packing import zone
+from actors.tools.context import ToolContext
+from storage.records import Message, MessageQuery
+
+_UNITS = (("d", 86_400), ("h", 3_600), ("m", 60))
+
+
+async def send_message(context: ToolContext, message: str) -> str:
+    """Send a message to the user. It is the only way to reach them.
+
+    Args:
+        message: Text of the message. All languages and emojis are fine.
+    """
+    return "Sent message successfully."
+
+
+async def conversation_search(
+    context: ToolContext,
+    query: str | None = None,
+    roles: list[Literal["assistant", "user", "tool"]] | None = None,
+    limit: int = 5,
+    start_date: str | None = None,
+    end_date: str | None = None,
+) -> dict[str, Any]:
+    """Search the whole history of this conversation, also what is no longer in your context. The
+    newest matches come first.
+
+    Examples:
+        conversation_search(query="birthday cake")
+        conversation_search(roles=["user"], start_date="2026-03-01", end_date="2026-03-07")
+
+    Args:
+        query: Words that a message must contain. Without it, messages are found by the other filters.
+        roles: Whose messages to search. Without it, the user's and yours.
+        limit: How many messages to return at most.
+        start_date: Earliest time, as YYYY-MM-DD or YYYY-MM-DDTHH:MM.
+        end_date: Latest time in the same format; a date includes that whole day.
+    """
+    if limit < 1:
+        raise ValueError("limit must be at least 1")
+    # Tool rows are left out: most of them quote what an earlier search found.
+    wanted = [role for role in roles or ["user", "assistant"] if role != "tool"]
+    timezone = context.agent.timezone
+    query_ = MessageQuery(
+        agent_id=context.agent.id,
+        limit=min(limit, 1000),
+        descending=True,
+        roles=wanted,
+        words=query.split() if query else [],
+        start=_moment("start_date", start_date, timezone),
+        end=_moment("end_date", end_date, timezone, end_of_day=True),
+    )
+    messages = await context.search(query_) if wanted else []
+    results = [_result(message, context) for message in reversed(messages)]
+    note = f"Showing {len(results)} results:" if results else "No results found."
+    return {"message": note, "results": results}
+
+
+def _result(message: Message, context: ToolContext) -> dict[str, Any]:
+    local = message.created_at.astimezone(zone(context.agent.timezone))
+    result: dict[str, Any] = {
+        "timestamp": local.isoformat(timespec="seconds"),
+        "time_ago": _ago(context.at - message.created_at),
+        "role": message.role,
+    }
+    if message.reasoning:
+        result["thinking"] = message.reasoning
+    result["content"] = "\n".join([text for text in (message.text(), *_sent(message)) if text])
+    return result
+
+
+def _sent(message: Message) -> list[str]:
+    """What the message tells the user through ``send_message``."""
+    found = []
+    for call in message.tool_calls:
+        if call.name == "send_message":
+            try:
+                found.append(str(json.loads(call.arguments)["message"]))
+            except (ValueError, KeyError, TypeError):
+                continue  # the call was refused for its arguments, so nothing was said
+    return found
+
+
+def _ago(age: timedelta) -> str:
+    seconds = max(0, int(age.total_seconds()))
+    for unit, size in _UNITS:
+        if seconds >= size:
+            return f"{seconds // size}{unit} ago"
+    return f"{seconds}s ago"
+
+
+def _moment(parameter: str, text: str | None, timezone: str, end_of_day: bool = False) -> datetime | None:
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(
+            f"Invalid {parameter} format: {text}. Use ISO 8601 format (YYYY-MM-DD or YYYY-MM-DDTHH:MM)"
+        ) from error
+    if end_of_day and len(text) == len("YYYY-MM-DD"):
+        moment += timedelta(days=1, microseconds=-1)
+    return moment if moment.tzinfo else moment.replace(tzinfo=zone(timezone))
+
+
+CONVERSATION_TOOLS: dict[str, Callable[..., Awaitable[Any]]] = {
+    "send_message": send_message,
+    "conversation_search": conversation_search,
+}
