@@ -67,6 +67,12 @@ class Forbidden(GreenroomError):
     code = "forbidden"
 
 
+class Unsupported(GreenroomError):
+    """This server does not do that."""
+
+    code = "not_implemented"
+
+
 STATUS: Mapping[type[GreenroomError], int] = {
     InvalidArgument: 400,
     Unauthorized: 401,
@@ -79,6 +85,7 @@ STATUS: Mapping[type[GreenroomError], int] = {
     UnsupportedMediaType: 415,
     InvalidRequest: 422,
     Busy: 429,
+    Unsupported: 501,
     Unavailable: 503,
     StoreError: 503,
     StoreFull: 507,
@@ -89,7 +96,13 @@ PLAIN = (Unauthorized, Forbidden, InvalidRequest, UnsupportedMediaType)
 PASSING = (StaleBlock, StaleEpoch, SequenceGap)
 """Conflicts that another try resolves."""
 
-MODEL_STATUS: Mapping[str, int] = {
+MODEL_class Unsupported(GreenroomError):
+    """This server does not do that."""
+
+    code = "not_implemented"
+
+
+STATUS: Mapping[str, int] = {
     "llm_bad_request": 400,
     "llm_authentication": 401,
     "llm_insufficient_credits": 402,
