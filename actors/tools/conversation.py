@@ -12,7 +12,7 @@ from storage.records import Message, MessageQuery
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60))
 
 
-async def send_message(context: ToolContext, message: str) -> str:
+async def send_message(context: ToolContext, message: str) -> str:  # noqa: ARG001 - the call is the message
     """Send a message to the user. It is the only way to reach them.
 
     Args:
@@ -24,6 +24,7 @@ async def send_message(context: ToolContext, message: str) -> str:
 async def conversation_search(
     context: ToolContext,
     query: str | None = None,
+    *,
     roles: list[Literal["assistant", "user", "tool"]] | None = None,
     limit: int = 5,
     start_date: str | None = None,

@@ -19,6 +19,7 @@ def archival_memory_insert(content: str, tags: list[str] | None = None) -> None:
 
 def archival_memory_search(
     query: str,
+    *,
     tags: list[str] | None = None,
     tag_match_mode: Literal["any", "all"] = "any",
     top_k: int | None = 5,
@@ -124,6 +125,7 @@ def run_code_with_tools(code: str) -> None:
 
 def web_search(
     query: str,
+    *,
     num_results: int = 10,
     category: str | None = None,
     include_text: bool = False,

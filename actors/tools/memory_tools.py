@@ -5,6 +5,7 @@ the model sees. A refused edit raises ``ValueError`` and changes nothing.
 """
 
 import re
+from collections.abc import Callable, Mapping
 
 from actors.tools import patch as patches
 from actors.tools.memory import Memory
@@ -124,6 +125,7 @@ def memory_apply_patch(memory: Memory, label: str, patch: str) -> str:
 def memory(
     memory: Memory,
     command: str,
+    *,
     path: str | None = None,
     file_text: str | None = None,
     description: str | None = None,
@@ -188,7 +190,7 @@ def memory_finish_edits(memory: Memory) -> None:
     """Say that you are done with editing memory. Call it once nothing is left to change."""
 
 
-MEMORY_TOOLS = {
+MEMORY_TOOLS: Mapping[str, Callable[..., str | None]] = {
     tool.__name__: tool
     for tool in (
         core_memory_append,

@@ -23,6 +23,18 @@ class BlockEdit:
     lines: list[str] = field(default_factory=list)
     """Hunks of an update; the value's lines, each after a ``+``, of an added block."""
 
+    def take(self, line: str) -> bool:
+        """Read a line that follows the edit's header; ``False`` if it cannot be part of it."""
+        if self.action == "Update" and line.startswith(_MOVE):
+            self.move_to = line.removeprefix(_MOVE).strip()
+        elif self.action == "Add" and not self.lines and line.startswith(_DESCRIPTION):
+            self.description = line.removeprefix(_DESCRIPTION).strip()
+        elif self.action == "Delete" or line.startswith("*** "):
+            return False
+        else:
+            self.lines.append(line)
+        return True
+
     def value(self) -> str:
         """The value of an added block."""
         if bad := next((line for line in self.lines if not line.startswith("+")), None):
@@ -45,15 +57,11 @@ def parse(patch: str) -> list[BlockEdit]:
         if line in ("*** Begin Patch", "*** End Patch"):
             continue
         if header := _HEADER.match(line):
-            edits.append(BlockEdit(cast(Action, header["action"]), header["label"]))
-        elif line.startswith(_MOVE) and edits and edits[-1].action == "Update":
-            edits[-1].move_to = line.removeprefix(_MOVE).strip()
-        elif line.startswith(_DESCRIPTION) and edits and edits[-1].action == "Add" and not edits[-1].lines:
-            edits[-1].description = line.removeprefix(_DESCRIPTION).strip()
-        elif edits and not line.startswith("*** ") and edits[-1].action != "Delete":
-            edits[-1].lines.append(line)
-        elif line.strip():
+            edits.append(BlockEdit(cast("Action", header["action"]), header["label"]))
+        elif line.strip() and not (edits and edits[-1].take(line)):
             raise ValueError(f"This line of the patch belongs to no block: {line!r}")
+        elif not line.strip() and edits:
+            edits[-1].take(" ")
     for edit in edits:
         while edit.lines and not edit.lines[-1].strip():
             edit.lines.pop()

@@ -18,6 +18,12 @@ THINKING = "thinking"
 
 _Schema = dict[str, Any]
 _PRIMITIVES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
+_CONTAINERS: dict[str, _Schema] = {
+    "list": {"type": "array", "items": {"type": "string"}},
+    "List": {"type": "array", "items": {"type": "string"}},
+    "dict": {"type": "object"},
+    "Dict": {"type": "object"},
+}
 _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "integer": (int,),
@@ -132,16 +138,19 @@ def _mistakes(schema: _Schema, value: Any, path: str) -> Iterator[str]:
         for index, item in enumerate(value):
             yield from _mistakes(schema["items"], item, f"{path}[{index}]")
     if isinstance(value, dict):
-        prefix = f"{path}." if path else ""
-        properties = schema.get("properties", {})
-        for name in schema.get("required", []):
-            if name not in value:
-                yield f"required parameter `{prefix}{name}` is missing"
-        for name, item in value.items():
-            if name in properties:
-                yield from _mistakes(properties[name], item, f"{prefix}{name}")
-            elif schema.get("additionalProperties") is False:
-                yield f"there is no parameter `{prefix}{name}` (there are: {', '.join(properties) or 'none'})"
+        yield from _mistakes_in_fields(schema, value, f"{path}." if path else "")
+
+
+def _mistakes_in_fields(schema: _Schema, value: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    properties = schema.get("properties", {})
+    for name in schema.get("required", []):
+        if name not in value:
+            yield f"required parameter `{prefix}{name}` is missing"
+    for name, item in value.items():
+        if name in properties:
+            yield from _mistakes(properties[name], item, f"{prefix}{name}")
+        elif schema.get("additionalProperties") is False:
+            yield f"there is no parameter `{prefix}{name}` (there are: {', '.join(properties) or 'none'})"
 
 
 def _is(value: Any, expected: str) -> bool:
@@ -199,10 +208,8 @@ def _type(node: ast.expr, classes: Mapping[str, ast.ClassDef]) -> tuple[_Schema,
     name = _last_name(node)
     if name in _PRIMITIVES:
         return {"type": _PRIMITIVES[name]}, False
-    if name in ("list", "List"):
-        return {"type": "array", "items": {"type": "string"}}, False
-    if name in ("dict", "Dict"):
-        return {"type": "object"}, False
+    if name in _CONTAINERS:
+        return dict(_CONTAINERS[name]), False
     if name in classes:
         return _model(classes[name], {key: item for key, item in classes.items() if key != name}), False
     raise SchemaError(f"unsupported type '{ast.unparse(node)}'")
