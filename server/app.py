@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from server import auth, errors, routes
-from server.metrics import Metrics
+from server.metrics import METRICS, Metrics
 from server.origins import Origins
 from server.routing import ROUTES, SERVER, Routes, Server, mount
 from server.settings import Settings
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("greenroom.access")
 
-METRICS = web.AppKey("metrics", Metrics)
 REQUEST_ID_CHARACTERS = 128
 CLIENT_GONE = 499
 

@@ -96,13 +96,7 @@ PLAIN = (Unauthorized, Forbidden, InvalidRequest, UnsupportedMediaType)
 PASSING = (StaleBlock, StaleEpoch, SequenceGap)
 """Conflicts that another try resolves."""
 
-MODEL_class Unsupported(GreenroomError):
-    """This server does not do that."""
-
-    code = "not_implemented"
-
-
-STATUS: Mapping[str, int] = {
+MODEL_STATUS: Mapping[str, int] = {
     "llm_bad_request": 400,
     "llm_authentication": 401,
     "llm_insufficient_credits": 402,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -61,3 +62,6 @@ class _Fleet(Collector):
             family = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
             words = name.removesuffix("_total").replace("_", " ")
             yield family(f"greenroom_{name}", f"Fleet: {words}.", value=value)
+
+
+METRICS = web.AppKey("metrics", Metrics)

@@ -44,7 +44,9 @@ class Origins:
             return
         origin = request.headers.get("Origin")
         if origin is not None and not self.allows(origin):
-            raise Forbidden(f"Pages from {origin} may not use this server; name it in GREENROOM_CORS_ORIGINS.")
+            raise Forbidden(
+                f"Pages from {origin} may not use this server; name it in GREENROOM_CORS_ORIGINS."
+            )
         host = _host(f"http://{request.host}")
         if _is_public_name(host) and host not in self._hosts:
             raise Forbidden(

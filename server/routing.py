@@ -15,7 +15,7 @@ instance. The OpenAPI description is made from the same table.
 import inspect
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_type_hints
 
 import orjson
 from aiohttp import web
@@ -33,7 +33,10 @@ VERSIONS = ("/v1/", "/latest/")
 """What is served below the first is served below the others too."""
 
 Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Any]])
-Decorator = Callable[[Handler], Handler]
+
+
+class Decorator(Protocol):
+    def __call__(self, handler: Handler, /) -> Handler: ...
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Server:
     catalog: "Catalog"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Route:
     """One operation of the API."""
 
@@ -107,7 +110,7 @@ class Routes:
 
     def add(
         self, method: str, path: str, *, status: int = 200, public: bool = False, hidden: bool = False
-    ) -> Decorator[Handler]:
+    ) -> Decorator:
         """Make the decorated function the handler of an operation.
 
         Args:
@@ -123,19 +126,19 @@ class Routes:
 
         return register
 
-    def get(self, path: str, **options: Any) -> Decorator[Handler]:
+    def get(self, path: str, **options: Any) -> Decorator:
         return self.add("GET", path, **options)
 
-    def post(self, path: str, **options: Any) -> Decorator[Handler]:
+    def post(self, path: str, **options: Any) -> Decorator:
         return self.add("POST", path, **options)
 
-    def put(self, path: str, **options: Any) -> Decorator[Handler]:
+    def put(self, path: str, **options: Any) -> Decorator:
         return self.add("PUT", path, **options)
 
-    def patch(self, path: str, **options: Any) -> Decorator[Handler]:
+    def patch(self, path: str, **options: Any) -> Decorator:
         return self.add("PATCH", path, **options)
 
-    def delete(self, path: str, **options: Any) -> Decorator[Handler]:
+    def delete(self, path: str, **options: Any) -> Decorator:
         return self.add("DELETE", path, **options)
 
 

@@ -1,6 +1,7 @@
 """Everything that can be set: one field is the environment variable, the flag and its help at once."""
 
 import ipaddress
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -14,7 +15,9 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 class Settings(Options, BaseSettings):
     """Settings of ``greenroom serve``; a flag wins over its ``GREENROOM_*`` variable."""
 
-    model_config = SettingsConfigDict(env_prefix="GREENROOM_", extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix="GREENROOM_", extra="forbid", env_ignore_empty=True, validate_default=True
+    )
 
     host: str = Field("127.0.0.1", description="Address to listen on; any but loopback needs a password.")
     port: int = Field(8283, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
@@ -34,7 +37,7 @@ class Settings(Options, BaseSettings):
         20, gt=0, description="Seconds of silence in an event stream after which a ping is sent."
     )
     default_model: str | None = Field(
-        None, description="Model handle of agents that are created without one. [default: none, so it is a 400]"
+        None, description="Model handle of agents that are created without one; without it that is a 400."
     )
     default_embedding: str | None = Field(
         None, description="Embedding handle of agents that are created without one."
@@ -46,6 +49,11 @@ class Settings(Options, BaseSettings):
         if isinstance(value, str):
             return [origin.strip().rstrip("/") for origin in value.split(",") if origin.strip()]
         return value
+
+    @field_validator("data")
+    @classmethod
+    def _expand(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
 
     @model_validator(mode="after")
     def _password_beyond_loopback(self) -> Self:

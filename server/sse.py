@@ -79,7 +79,7 @@ async def _feed(
         async with aclosing(frames):
             async for frame in frames:
                 await waiting.put(frame)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the client is told, whatever it is
         await waiting.put(error)
     else:
         await waiting.put(None)

@@ -1,6 +1,6 @@
 """Whether the server lives and takes requests."""
 
-from typing import TypedDict
+from typing_extensions import TypedDict
 
 from server.routing import Routes
 from server.version import VERSION
