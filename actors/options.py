@@ -14,11 +14,12 @@ class Options(BaseModel):
         le=256,
         description="Shards of the store, each with one writer process. Fixed when a store is created.",
     )
-    hosts: int = Field(
-        max(1, (os.cpu_count() or 2) // 2),
+    hosts: int | None = Field(
+        None,
         ge=1,
         le=1024,
-        description="Processes that agents live in (with --agents-per-actor 1: how many at most).",
+        description="Processes that agents live in. Default: half the cores; "
+        "with agents_per_actor 1 at most 64, started as they are needed.",
     )
     agents_per_actor: int = Field(
         20_000,

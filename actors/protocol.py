@@ -82,4 +82,43 @@ class Failed:
     run_id: str
 
 
+@dataclass(slots=True)
+class Done:
+    """The answer to an operation that is no run."""
+
+    value: Any
+
+
 Event = Delta | Made | Ended | Failed
+
+
+@dataclass(slots=True)
+class Operation:
+    """What a server asks of an agent's host."""
+
+    id: int
+    """Names the operation in the replies to it."""
+    kind: Literal["send", "edit", "delete", "cancel", "settle", "refresh"]
+    agent_id: str
+    """Empty for ``refresh``, which tells a block's new version to every agent that has it."""
+    payload: Any = None
+    """:class:`SendRequest`, :class:`AgentEdit`, run ids or a block; by ``kind``."""
+    again: bool = False
+    """The host that had it before died; what it did may be in the store already."""
+
+
+ANNOUNCEMENT = 0
+"""The operation number of what a host says unasked: the new version of a shared block."""
+
+
+@dataclass(slots=True)
+class Reply:
+    operation: int
+    event: Event | Done
+    last: bool
+
+
+class Moved(GreenroomError):
+    """The agent lives on another host."""
+
+    code = "moved"

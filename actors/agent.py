@@ -1,0 +1,385 @@
+"""An agent in memory: its state, its mailbox, its commits."""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from actors import compiled
+from actors.loop import Cancelled, Loop, closed
+from actors.models import Models
+from actors.protocol import AgentEdit, Done, Ended, Event, Failed, Made, Moved, SendRequest
+from actors.store import Store
+from storage.errors import Busy, Conflict, GreenroomError, NotFound, SequenceGap, StaleEpoch, Unavailable
+from storage.ids import new_id
+from storage.records import (
+    Block,
+    BlockWrite,
+    Delta,
+    Entry,
+    Loaded,
+    Message,
+    MessageQuery,
+    Run,
+    State,
+    apply,
+    now,
+)
+
+log = logging.getLogger(__name__)
+
+AGENT_BYTES = 12_000
+MESSAGE_BYTES = 1_500
+"""What an agent and a message take in memory besides their text; measured, rounded up."""
+
+
+class Interrupted(GreenroomError):
+    """The process that ran it died."""
+
+    code = "interrupted"
+
+
+class Emit(Protocol):
+    def __call__(self, event: Event | Done, last: bool) -> None: ...
+
+
+@dataclass(slots=True)
+class Job:
+    """A request in the mailbox; without a request it only closes what a dead process left open."""
+
+    request: SendRequest | None
+    emit: Emit
+    again: bool = False
+    cancelled: bool = False
+
+
+class Agent:
+    """One agent, awake. It loads itself on first use and works through its mailbox, one run at a
+    time; edits and cancels do not wait behind a run.
+
+    Args:
+        agent_id: whose state to load.
+        epoch: the activation's number; the store refuses our commits once there is a newer one.
+        mailbox: requests that may wait.
+        on_change: told when the agent's size changes and when it falls idle or is gone.
+        on_block: told of a new version of a shared block that this agent committed.
+        counts: the host's counters.
+    """
+
+    state: State
+    blocks: list[Block]
+
+    def __init__(
+        self,
+        agent_id: str,
+        epoch: int,
+        *,
+        store: Store,
+        models: Models,
+        mailbox: int,
+        on_change: Callable[["Agent", int], None],
+        on_block: Callable[["Agent", Block], None],
+        counts: dict[str, int],
+    ) -> None:
+        self.id = agent_id
+        self.epoch = epoch
+        self.store = store
+        self.models = models
+        self.counts = counts
+        self.gone = False
+        self.size = 0
+        self.touched = time.monotonic()
+        self._capacity = mailbox
+        self._on_change = on_change
+        self._on_block = on_block
+        self._seq = 0
+        self._mailbox: deque[Job] = deque()
+        self._worker: asyncio.Task[None] | None = None
+        self._loading: asyncio.Task[None] | None = None
+        self._loop: Loop | None = None
+        self._edits = 0
+        self.lock = asyncio.Lock()
+        """Held from reading the state to committing the change that follows from it."""
+
+    # what the host asks
+
+    @property
+    def busy(self) -> bool:
+        return self._worker is not None or self._edits > 0
+
+    def touch(self) -> None:
+        self.touched = time.monotonic()
+
+    def post(self, request: SendRequest | None, emit: Emit, *, again: bool = False) -> None:
+        """Queue a request. Raises Busy when the mailbox is full."""
+        if len(self._mailbox) >= self._capacity:
+            raise Busy(f"{self._capacity} messages are waiting for agent {self.id}; send this one later.")
+        self._mailbox.append(Job(request, emit, again))
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._work())
+
+    async def cancel(self, run_ids: list[str] | None) -> dict[str, str]:
+        """Cancel runs in progress or waiting (all, or those named); answers what became of each."""
+        outcome = dict.fromkeys(run_ids or [], "failed")
+        for job in self._mailbox:
+            if job.request and (run_ids is None or job.request.run_id in run_ids):
+                job.cancelled = True
+                outcome[job.request.run_id] = "cancelled"
+        loop = self._loop
+        if loop and not loop.over and (run_ids is None or loop.run.id in run_ids):
+            outcome[loop.run.id] = "cancelled"
+            await loop.interrupt(Cancelled())
+        return outcome
+
+    async def edit(self, edit: AgentEdit) -> Loaded:
+        """Make the changes in one commit; answers the agent as it is then.
+
+        Raises:
+            NotFound: a block to attach or detach is not there.
+            Conflict: two blocks would have the same label.
+        """
+        self._edits += 1
+        try:
+            await self.ready()
+            async with self.lock:
+                delta, blocks = await self._plan(edit)
+                await self.commit(delta)
+                self.blocks = blocks
+            return Loaded(self._seq, self.state, self.blocks)
+        finally:
+            self._edits -= 1
+            self._on_change(self, 0)
+
+    async def delete(self) -> None:
+        """Remove the agent from the store; whatever it was doing ends."""
+        await self.ready()
+        await self.stop(NotFound(f"Agent {self.id} was deleted."))
+        async with self.lock:
+            await self._commit("delete", b"", [])
+        self.gone = True
+
+    def refresh(self, block: Block) -> None:
+        """Take a newer version of a block, if it is one of ours."""
+        if self._loading and self._loading.done() and not self.gone:
+            self.blocks = [
+                block if each.id == block.id and each.version < block.version else each
+                for each in self.blocks
+                if not (each.id == block.id and block.deleted)
+            ]
+        elif self._loading:
+            # The version being loaded may be the one before.
+            self._loading.add_done_callback(lambda loading: loading.exception() or self.refresh(block))
+
+    async def idle(self) -> None:
+        """Wait until the mailbox is empty and nothing runs."""
+        while self._worker:
+            await asyncio.wait({self._worker})
+
+    async def stop(self, reason: GreenroomError | None = None) -> None:
+        """End what runs, committed as failed, and answer what waits."""
+        reason = reason or Unavailable("The server is shutting down; send the message again later.")
+        for job in self._mailbox:
+            job.emit(Failed(reason, job.request.run_id if job.request else ""), last=True)
+        self._mailbox.clear()
+        if self._loop and not self._loop.over:
+            await self._loop.interrupt(reason)
+        await self.idle()
+
+    # what the step loop asks
+
+    async def commit(self, delta: Delta, writes: list[BlockWrite] | None = None) -> None:
+        """Make a change durable, then make it here. The lock must be held.
+
+        Raises:
+            StaleBlock: a block was changed by someone else; nothing is committed.
+            Moved: the agent lives elsewhere by now; this activation is over.
+        """
+        writes = writes or []
+        kind = "step" if delta.step else "edit"
+        await self._commit(kind, delta.pack(), writes, delta.step.id if delta.step else None)
+        apply(self.state, delta)
+        for write in writes:
+            self._take(write)
+        if delta.step:
+            self.counts["steps"] += 1
+        self._weigh()
+
+    async def commit_blocks(self, writes: list[BlockWrite]) -> None:
+        """Make block writes durable that cannot go with a step. Raises StaleBlock."""
+        for write in writes:
+            await self.store.commit(Entry("blocks", write.block.id, 0, 0, blocks=[write]))
+            self._take(write)
+
+    async def refresh_blocks(self) -> None:
+        """Read the current versions of our blocks."""
+        self.blocks = await self.store.blocks(self.state.agent.block_ids)
+
+    def system(self) -> str:
+        """The system prompt for the memory as it is now."""
+        return compiled.system_text(self.state, self.blocks)
+
+    async def ready(self) -> None:
+        """Wait until the state is loaded. Raises NotFound."""
+        if self._loading is None:
+            self._loading = asyncio.create_task(self._load())
+        await asyncio.shield(self._loading)
+
+    # inside
+
+    async def _load(self) -> None:
+        try:
+            loaded = await self.store.load(self.id)
+        except GreenroomError:
+            self.gone = True
+            raise
+        self._seq, self.state, self.blocks = loaded.seq, loaded.state, loaded.blocks
+        self._weigh()
+
+    def _weigh(self) -> None:
+        size = AGENT_BYTES + sum(len(block.value) for block in self.blocks)
+        size += sum(MESSAGE_BYTES + message.tokens * 4 for message in self.state.context)
+        grown, self.size = size - self.size, size
+        self._on_change(self, grown)
+
+    async def _commit(self, kind: Any, payload: bytes, writes: list[BlockWrite], key: str | None = None) -> None:
+        entry = Entry(
+            kind,
+            self.id,
+            self._seq + 1,
+            self.epoch,
+            payload,
+            # Without a key of its own the commit still needs one: it is sent again when a shard dies.
+            key or new_id("commit", self.id),
+            writes,
+        )
+        try:
+            await self.store.commit(entry)
+        except (StaleEpoch, SequenceGap) as error:
+            self.gone = True
+            raise Moved() from error
+        self._seq += 1
+
+    def _take(self, write: BlockWrite) -> None:
+        block = write.block
+        self.blocks = [block if each.id == block.id else each for each in self.blocks if not (each.id == block.id and block.deleted)]
+        if write.based_on is None:
+            self.blocks.append(block)
+        if block.shared:
+            self._on_block(self, block)
+
+    async def _plan(self, edit: AgentEdit) -> tuple[Delta, list[Block]]:
+        """The delta that makes an edit, and the blocks that the agent has after it."""
+        agent = self.state.agent
+        changes: dict[str, Any] = {**edit.set, "updated_at": now().isoformat()}
+        tools = changes.get("tool_ids", agent.tool_ids)
+        tools = [each for each in tools if each not in edit.detach_tools]
+        changes["tool_ids"] = list(dict.fromkeys([*tools, *edit.attach_tools]))
+
+        attached = changes.get("block_ids", agent.block_ids)
+        for each in edit.detach_blocks:
+            if each not in attached:
+                raise NotFound(f"Block {each} is not attached to agent {self.id}")
+        wanted = dict.fromkeys([*(each for each in attached if each not in edit.detach_blocks), *edit.attach_blocks])
+        blocks = await self._find_blocks(list(wanted))
+        changes["block_ids"] = [block.id for block in blocks]
+
+        delta = Delta(agent=changes)
+        if edit.reset_messages:
+            delta.messages = edit.initial_messages
+            kept = [*self.state.context[:1], *edit.initial_messages]
+            delta.context = [message.id for message in kept]
+        if edit.reset_messages or blocks != self.blocks or edit.set.keys() & compiled.FIELDS:
+            after = agent.model_validate({**agent.model_dump(), **changes})
+            context = [*self.state.context[:1], *edit.initial_messages] if delta.context else self.state.context
+            history = self.state.history + len(delta.messages)
+            delta.system = compiled.compile_text(after, blocks, history, context)
+            delta.compiled = compiled.versions(blocks)
+        return delta, blocks
+
+    async def _find_blocks(self, ids: list[str]) -> list[Block]:
+        ours = {block.id: block for block in self.blocks}
+        missing = [each for each in ids if each not in ours]
+        ours.update({block.id: block for block in await self.store.blocks(missing)})
+        for each in ids:
+            if each not in ours:
+                raise NotFound(f"Block not found with id='{each}'")
+        blocks = [ours[each] for each in ids]
+        labels = [block.label for block in blocks]
+        if twice := next((label for label in labels if labels.count(label) > 1), None):
+            raise Conflict(f"Agent {self.id} would have two blocks with the label '{twice}'.")
+        return blocks
+
+    # runs
+
+    async def _work(self) -> None:
+        try:
+            await self.ready()
+            while self._mailbox:
+                await self._do(self._mailbox.popleft())
+        except GreenroomError as error:
+            for job in self._mailbox:
+                job.emit(Failed(error, job.request.run_id if job.request else ""), last=True)
+            self._mailbox.clear()
+        finally:
+            self._worker = None
+            self.touch()
+            self._on_change(self, 0)
+
+    async def _do(self, job: Job) -> None:
+        request = job.request
+        try:
+            await self._close_leftover(except_for=request.run_id if request else None)
+            if request is None:
+                job.emit(Done(None), last=True)
+            elif earlier := await self._earlier(request, again=job.again):
+                await self._replay(earlier, request, job.emit)
+            else:
+                self._loop = Loop(self, request, job.emit)
+                if job.cancelled:
+                    self._loop.stop(Cancelled())
+                await self._loop.go()
+        except GreenroomError as error:
+            job.emit(Failed(error, request.run_id if request else ""), last=True)
+        except Exception:
+            log.exception("A run of agent %s failed", self.id)
+            job.emit(Failed(GreenroomError("An unknown error occurred"), request.run_id if request else ""), last=True)
+        finally:
+            self._loop = None
+
+    async def _close_leftover(self, *, except_for: str | None) -> None:
+        run = self.state.run
+        if run is None or run.id == except_for:
+            return
+        async with self.lock:
+            await self.commit(Delta(run=closed(run, "failed", "error", Interrupted())))
+
+    async def _earlier(self, request: SendRequest, *, again: bool) -> Run | None:
+        """The ended run that already answered this request, if there is one."""
+        run_id = next((self.state.keys[each.otid] for each in request.messages if each.otid in self.state.keys), None)
+        if run_id is None and not again:
+            return None
+        try:
+            run = await self.store.run(run_id or request.run_id)
+        except NotFound:
+            return None
+        return run if run.ended else None
+
+    async def _replay(self, run: Run, request: SendRequest, emit: Emit) -> None:
+        """Answer from the store."""
+        query = MessageQuery(agent_id=self.id, run_id=run.id, limit=1000, descending=False)
+        made = [message for message in await self.store.messages(query) if is_output(message)]
+        if run.status == "failed":
+            emit(Failed(GreenroomError(run.error or ""), run.id), last=True)
+            return
+        if request.reply != "result":
+            for message in made:
+                emit(Made(message), last=False)
+        emit(Ended(run, made), last=True)
+
+
+def is_output(message: Message) -> bool:
+    """Whether a run made the message, rather than being given it."""
+    return message.role in ("assistant", "tool", "summary")

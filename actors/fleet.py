@@ -1,0 +1,311 @@
+"""The fleet: every agent under its id, whichever host it lives on, awake or not.
+
+The server's one way to agents and store. Messages and edits go to the agent's host; everything
+that only reads is answered by the store.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from actors import cluster
+from actors.channel import Channel, HostLost
+from actors.directory import Dedicated, Directory, Partitions
+from actors.host import Host
+from actors.models import Provider
+from actors.options import Options
+from actors.protocol import AgentEdit, Done, Ended, Event, Failed, Made, Moved, SendRequest
+from actors.shard_actor import ShardActor
+from actors.store import Store
+from storage.errors import Busy, GreenroomError, StoreError, Unavailable
+from storage.records import (
+    AgentQuery,
+    Block,
+    BlockWrite,
+    Entry,
+    Loaded,
+    RunQuery,
+    State,
+)
+
+log = logging.getLogger(__name__)
+
+DEDICATED_HOSTS = 64
+SPARE_HOSTS = 2
+TRIES = 3
+"""How often an operation is given to a host: once, and again when the host died under it."""
+HEALTH_SECONDS = 5.0
+STUCK_SECONDS = 30.0
+"""A host that does not answer for so long is killed; Ray starts it again."""
+
+
+class Fleet:
+    """Agents, hosts and shards of one data directory.
+
+    Args:
+        options: how to run them.
+        providers: model providers, with their keys.
+    """
+
+    store: Store
+
+    def __init__(self, options: Options, providers: list[Provider]) -> None:
+        self.options = options
+        self._providers = providers
+        self._directory: Directory
+        self._hosts: list[Any] = []
+        self._running = 0
+        self._watch: asyncio.Task[None] | None = None
+        self._closing = False
+
+    # life
+
+    async def start(self, progress: Callable[[str], None]) -> None:
+        """Start Ray, open the shards, start the hosts, close what a killed server left open.
+
+        Raises:
+            StoreError: a shard cannot be opened; the message says which file and what to do.
+        """
+        options = self.options
+        directory = options.data.expanduser()
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        progress("Joining the Ray cluster" if options.ray_address else "Starting Ray")
+        cluster.start(options.ray_address, directory)
+        progress(f"Opening the store in {directory}")
+        self.store = Store(await self._open_shards(directory))
+        dedicated = options.agents_per_actor == 1
+        count = options.hosts or (DEDICATED_HOSTS if dedicated else max(1, (os.cpu_count() or 2) // 2))
+        progress("Starting hosts")
+        if dedicated:
+            self._directory = Dedicated(self.store, self._launch, count, SPARE_HOSTS)
+        else:
+            self._directory = Partitions(self.store, self._launch, count)
+        await self._directory.start()
+        await self._settle()
+        self._watch = asyncio.create_task(self._watch_hosts())
+
+    async def close(self) -> None:
+        """Let running steps finish within ``drain_seconds``, commit, and end every process."""
+        self._closing = True
+        if self._watch:
+            self._watch.cancel()
+        channels = self._directory.channels if hasattr(self, "_directory") else []
+        drained = [channel.host.drain.remote(self.options.drain_seconds) for channel in channels]
+        await asyncio.gather(*drained, return_exceptions=True)
+        await asyncio.gather(*(channel.close() for channel in channels))
+        if hasattr(self, "store"):
+            closed = [shard.close.remote() for shard in self.store.shards]
+            await asyncio.gather(*closed, return_exceptions=True)
+        for actor in [*self._hosts, *(self.store.shards if hasattr(self, "store") else [])]:
+            cluster.kill(actor)
+        cluster.stop(self.options.data.expanduser())
+
+    async def _open_shards(self, directory: Path) -> list[Any]:
+        actor = ray.remote(
+            num_cpus=0, max_restarts=-1, max_task_retries=0, max_concurrency=10_000, enable_task_events=False
+        )(ShardActor).options(scheduling_strategy=cluster.here())
+        count = self.options.shards
+        shards = [
+            actor.remote(directory / f"shard-{index}.duckdb", index, count) for index in range(count)
+        ]
+        try:
+            await asyncio.gather(*(shard.process.remote() for shard in shards))
+        except ray.exceptions.ActorDiedError as error:
+            raise _cause(error) from None
+        return shards
+
+    def _launch(self, name: str, restore: Callable[[Channel], Awaitable[None]]) -> Channel:
+        host = (
+            ray.remote(
+                num_cpus=0,
+                max_restarts=-1,
+                max_task_retries=0,
+                max_concurrency=10_000,
+                concurrency_groups={"control": 2},
+                enable_task_events=False,
+            )(Host)
+            .options(scheduling_strategy="SPREAD")
+            .remote(name, self.store.shards, self.options, self._providers)
+        )
+        self._hosts.append(host)
+        return Channel(host, restore, self._tell)
+
+    async def _settle(self) -> None:
+        """Close the runs that were open when the last server died."""
+        query = RunQuery(statuses=["created", "running"], limit=1000)
+        while runs := await self.store.runs(query):
+            agents = dict.fromkeys(run.agent_id for run in runs)
+            await asyncio.gather(*(self._ask("settle", agent_id) for agent_id in agents))
+
+    async def _watch_hosts(self) -> None:
+        while True:
+            await asyncio.sleep(HEALTH_SECONDS)
+            for channel in self._directory.channels:
+                try:
+                    await asyncio.wait_for(_plain(channel.host.health.remote()), STUCK_SECONDS)
+                except TimeoutError:
+                    log.error("A host has not answered for %d seconds; starting it again", STUCK_SECONDS)
+                    ray.kill(channel.host, no_restart=False)
+                except ray.exceptions.RayActorError:
+                    pass  # Its channel sees that too, and restores it.
+
+    # agents
+
+    async def create_agent(self, state: State, blocks: list[Block]) -> None:
+        """Store a new agent together with the blocks made for it.
+
+        Args:
+            state: ``state.agent.block_ids`` names new blocks and existing ones to attach.
+            blocks: the new ones; their ids share the agent's slot.
+        """
+        new = {block.id for block in blocks}
+        for block_id in state.agent.block_ids:
+            if block_id not in new:
+                await self._share(block_id)
+        writes = [BlockWrite(block, None) for block in blocks]
+        await self.store.commit(
+            Entry("create", state.agent.id, 0, 0, state.pack(), key=state.agent.id, blocks=writes)
+        )
+
+    async def agent(self, agent_id: str) -> Loaded:
+        """An agent as of its last commit. Raises NotFound."""
+        return await self.store.load(agent_id)
+
+    async def agents(self, ids: list[str]) -> list[Loaded]:
+        return await self.store.load_many(ids)
+
+    async def find_agents(self, query: AgentQuery) -> list[Loaded]:
+        return await self.store.load_many(await self.store.find_agents(query))
+
+    async def edit_agent(self, agent_id: str, edit: AgentEdit) -> Loaded:
+        """Change an agent, awake or not. Raises NotFound, Conflict."""
+        for block_id in [*edit.attach_blocks, *edit.set.get("block_ids", [])]:
+            await self._share(block_id)
+        loaded: Loaded = await self._ask("edit", agent_id, edit)
+        return loaded
+
+    async def delete_agent(self, agent_id: str) -> None:
+        await self._ask("delete", agent_id)
+
+    async def cancel(self, agent_id: str, run_ids: list[str] | None) -> dict[str, str]:
+        """Cancel an agent's runs, all or those named; answers what became of each."""
+        outcome: dict[str, str] = await self._ask("cancel", agent_id, run_ids)
+        return outcome
+
+    async def send(self, agent_id: str, request: SendRequest) -> AsyncIterator[Event]:
+        """Give an agent messages and yield what it does, up to ``Ended`` or ``Failed``.
+
+        When the agent's host dies, the request is given to its successor, which goes on from the
+        last committed step; messages that were yielded before are not yielded again.
+
+        Raises:
+            Busy: too many requests are in progress.
+        """
+        if self._running >= self.options.in_flight:
+            raise Busy(f"{self.options.in_flight} requests are in progress; try again in a moment.")
+        self._running += 1
+        seen: set[str] = set()
+        try:
+            for attempt in range(TRIES):
+                try:
+                    async for event in await self._open("send", agent_id, request, again=attempt > 0):
+                        if isinstance(event, Failed) and isinstance(event.error, Moved):
+                            break
+                        if isinstance(event, Made):
+                            if event.message.id in seen:
+                                continue
+                            seen.add(event.message.id)
+                        assert not isinstance(event, Done)
+                        yield event
+                        if isinstance(event, Ended | Failed):
+                            return
+                except HostLost:
+                    continue
+            yield Failed(Unavailable("The agent's host died repeatedly under this request."), request.run_id)
+        finally:
+            self._running -= 1
+
+    async def _open(
+        self, kind: str, agent_id: str, payload: Any = None, *, again: bool = False
+    ) -> AsyncIterator[Event | Done]:
+        if self._closing:
+            raise Unavailable("The server is shutting down.")
+        channel = await self._directory.locate(agent_id)
+        return channel.ask(kind, agent_id, payload, again=again)
+
+    async def _ask(self, kind: str, agent_id: str, payload: Any = None) -> Any:
+        for _ in range(TRIES):
+            try:
+                async for event in await self._open(kind, agent_id, payload):
+                    if isinstance(event, Done):
+                        return event.value
+                    if isinstance(event, Failed) and not isinstance(event.error, Moved):
+                        raise event.error
+            except HostLost:
+                continue
+        raise Unavailable("The agent's host died repeatedly under this request.")
+
+    # blocks
+
+    async def edit_block(self, block_id: str, changes: dict[str, Any]) -> Block:
+        """Change a block's fields; every agent that has it sees them at its next step."""
+        block = await self.store.edit_block(block_id, changes)
+        await self._tell(None, block)
+        return block
+
+    async def delete_block(self, block_id: str) -> None:
+        """Delete a block; agents lose it."""
+        await self.edit_block(block_id, {"deleted": True})
+
+    async def _share(self, block_id: str) -> None:
+        block = await self.store.block(block_id)
+        if not block.shared:
+            await self.edit_block(block_id, {"shared": True})
+
+    async def _tell(self, source: Channel | None, block: Block) -> None:
+        """Tell the hosts about a block's new version."""
+        others = [channel for channel in self._directory.channels if channel is not source]
+        await asyncio.gather(*(_told(channel, block) for channel in others))
+
+    # inspection
+
+    async def metrics(self) -> dict[str, float]:
+        """Figures of all hosts and shards, added up."""
+        totals: dict[str, float] = {"requests_running": self._running, "hosts": len(self._directory.channels)}
+        health = await asyncio.gather(
+            *(_plain(channel.host.health.remote()) for channel in self._directory.channels),
+            return_exceptions=True,
+        )
+        figures = [each for each in health if isinstance(each, dict)]
+        for each in [*figures, *await self.store.stats()]:
+            for name, value in each.items():
+                if name != "pid":
+                    totals[name] = totals.get(name, 0) + value
+        return totals
+
+
+async def _told(channel: Channel, block: Block) -> None:
+    try:
+        async for _ in channel.ask("refresh", "", block):
+            pass
+    except HostLost:
+        pass  # Its agents are gone from memory; they load the new version.
+
+
+async def _plain(reference: Awaitable[Any]) -> Any:
+    return await reference
+
+
+def _cause(error: Exception) -> GreenroomError:
+    """The store's own error behind an actor that could not start."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, GreenroomError):
+            return cause
+        cause = cause.__cause__
+    return StoreError(str(error))

@@ -1,0 +1,404 @@
+"""The step loop: call the model, run the tools it asks for, commit both as one step; go on until
+the agent has answered."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+from actors import agent_types, compiled
+from actors.continuation import after_heartbeats, after_tools
+from actors.models import Completion, ModelError, ModelRequest, count
+from actors.packing import HIDDEN, pack_heartbeat
+from actors.pieces import Pieces
+from actors.prompt import to_chat
+from actors.protocol import Ended, Failed, Made, SendRequest
+from actors.tools import Memory, ToolContext, execute
+from actors.tools.builtin import BY_ID
+from actors.tools.memory_tools import MEMORY_TOOLS
+from actors.tools.rules import Rules
+from actors.tools.schema import with_heartbeat
+from storage.errors import GreenroomError, StaleBlock
+from storage.ids import new_id, slot_of
+from storage.records import (
+    BlockWrite,
+    Delta,
+    LlmConfig,
+    Message,
+    Run,
+    RunStatus,
+    Step,
+    StopReason,
+    Tool,
+    ToolCall,
+    ToolReturn,
+    now,
+)
+
+if TYPE_CHECKING:
+    from actors.agent import Agent, Emit
+
+log = logging.getLogger(__name__)
+
+_COMPLETED = ("end_turn", "max_steps", "tool_rule", "requires_approval")
+
+
+class Cancelled(GreenroomError):
+    """The run was cancelled."""
+
+    code = "cancelled"
+
+
+class Loop:
+    """One run of one agent.
+
+    Args:
+        agent: whose turn it is. If its open run is the request's, that run goes on.
+        request: the input and its options.
+        emit: takes the run's events.
+    """
+
+    def __init__(self, agent: "Agent", request: SendRequest, emit: "Emit") -> None:
+        self._agent = agent
+        self._request = request
+        self._emit = emit
+        self._reason: GreenroomError | None = None
+        self._work: asyncio.Task[Any] | None = None
+        self._over = asyncio.Event()
+        state = agent.state
+        self._llm: LlmConfig = request.override_llm or state.agent.llm_config
+        self._heartbeats = agent_types.uses_heartbeats(state.agent.agent_type)
+        self._tools: dict[str, Tool] = {
+            tool.name: tool for each in state.agent.tool_ids if (tool := BY_ID.get(each))
+        }
+        self._rules = Rules(state.agent.tool_rules, self._tools)
+        self._made: list[Message] = []
+        self._shown: set[str] = set()
+        self._inputs: list[Message] = []
+        """Messages that are committed together with the next step."""
+        if state.run and state.run.id == request.run_id:
+            self.run = state.run
+            self._take_up([each for each in state.context if each.run_id == self.run.id])
+        else:
+            self.run = Run(
+                id=request.run_id,
+                agent_id=agent.id,
+                status="running",
+                created_at=now(),
+                background=request.background,
+                request=request.request_config,
+                metadata=request.metadata,
+            )
+            self._inputs = list(request.messages)
+            for message in self._inputs:
+                message.tokens = count(message.text(), self._llm.model)
+
+    @property
+    def over(self) -> bool:
+        return self._over.is_set()
+
+    async def go(self) -> None:
+        """Run to the end. Every way out is committed, then emitted."""
+        try:
+            for message in self._made:
+                self._show(message)
+            while not self.run.ended:
+                await self._step()
+            self._emit(Ended(self.run, self._made), last=True)
+        except Cancelled:
+            self._emit(Ended(self.run, self._made), last=True)
+        except GreenroomError as error:
+            self._emit(Failed(error, self.run.id), last=True)
+        finally:
+            self._over.set()
+
+    async def interrupt(self, reason: GreenroomError) -> None:
+        """End the run early; returns when that is committed."""
+        self.stop(reason)
+        await self._over.wait()
+
+    def stop(self, reason: GreenroomError) -> None:
+        """End the run early, at the next point where nothing is half done."""
+        self._reason = reason
+        if self._work:
+            self._work.cancel()
+
+    async def _interruptible[T](self, work: Coroutine[Any, Any, T]) -> T:
+        if self._reason:
+            work.close()
+            raise self._reason
+        self._work = asyncio.create_task(work)
+        try:
+            return await self._work
+        except asyncio.CancelledError:
+            if self._reason:
+                raise self._reason from None
+            raise
+        finally:
+            self._work = None
+
+    # one step
+
+    async def _step(self) -> None:
+        """One model call with its tools, committed."""
+        step = Step(
+            id=new_id("step", self._agent.id),
+            run_id=self.run.id,
+            agent_id=self._agent.id,
+            created_at=now(),
+            model=self._llm.model,
+            model_handle=self._llm.handle,
+            model_endpoint=self._llm.model_endpoint,
+            provider_name=self._llm.provider_name,
+            context_window=self._llm.context_window,
+        )
+        answer = Message(
+            id=new_id("message", self._agent.id),
+            role="assistant",
+            created_at=step.created_at,
+            run_id=self.run.id,
+            step_id=step.id,
+        )
+        pieces = Pieces(answer, lambda piece: self._emit(piece, last=False))
+        prompt = Delta(system=self._agent.system(), compiled=compiled.versions(self._agent.blocks))
+        started = time.perf_counter_ns()
+        try:
+            completion = await self._interruptible(self._ask(prompt.system or "", pieces))
+            step.llm_ns = time.perf_counter_ns() - started
+            step.usage = completion.usage
+            self.run.ttft_ns = self.run.ttft_ns or pieces.first_ns or step.llm_ns
+            self._write(answer, completion)
+            if pieces.any:
+                self._shown.add(answer.id)
+            elif answer.tool_calls:
+                self._show(answer)
+            returns = await self._interruptible(self._run_tools(answer.tool_calls))
+            step.step_ns = time.perf_counter_ns() - started
+            step.tool_ns = step.step_ns - step.llm_ns
+            await self._commit(step, answer, completion.finish_reason, returns, prompt)
+        except Cancelled:
+            await self._end_early(step, "cancelled", "cancelled", [*self._inputs, *pieces.partial()])
+            raise
+        except ModelError as error:
+            await self._end_early(step, "failed", "llm_api_error", error=error)
+            raise
+        except GreenroomError as error:
+            await self._end_early(step, "failed", "error", error=error)
+            raise
+
+    async def _ask(self, system: str, pieces: Pieces) -> Completion:
+        state = self._agent.state
+        schemas = [self._schema(self._tools[name]) for name in self._rules.allowed()]
+        request = ModelRequest(
+            llm=self._llm,
+            messages=to_chat(
+                [*state.context[1:], *self._inputs], state.agent, system=self._request.override_system or system
+            ),
+            tools=schemas,
+            tool_choice=self._rules.choice(required=self._heartbeats),
+            user=self._agent.id,
+        )
+        streamed = self._request.reply == "tokens"
+        return await self._agent.models.complete(request, pieces if streamed else None)
+
+    def _schema(self, tool: Tool) -> dict[str, Any]:
+        if self._heartbeats and not self._rules.ends(tool.name):
+            return with_heartbeat(tool.json_schema)
+        return tool.json_schema
+
+    def _write(self, answer: Message, completion: Completion) -> None:
+        answer.content = completion.text or None
+        answer.reasoning = completion.reasoning
+        answer.reasoning_signature = completion.reasoning_signature
+        answer.tool_calls = completion.tool_calls
+        answer.tokens = completion.usage.completion_tokens
+
+    # tools
+
+    async def _run_tools(self, calls: list[ToolCall]) -> dict[str, ToolReturn]:
+        """Run the calls that do not edit memory; the others run when the step is committed."""
+        returns: dict[str, ToolReturn] = {}
+        together: list[ToolCall] = []
+        parallel = self._llm.parallel_tool_calls and not self._rules.ordered
+        for call in calls:
+            tool = self._tools.get(call.name)
+            if refusal := self._rules.refuse(call):
+                returns[call.id] = refusal
+            elif tool and call.name in MEMORY_TOOLS:
+                continue
+            elif tool and parallel and tool.enable_parallel_execution:
+                together.append(call)
+            else:
+                returns[call.id] = await self._execute(call)
+        done = await asyncio.gather(*(self._execute(call) for call in together))
+        return returns | {each.tool_call_id: each for each in done}
+
+    async def _execute(self, call: ToolCall, memory: Memory | None = None) -> ToolReturn:
+        context = ToolContext(
+            agent=self._agent.state.agent,
+            memory=memory or Memory(self._agent.blocks, self._agent.id),
+            search=self._agent.store.messages,
+            tools=self._tools,
+        )
+        return await execute(self._rules.prefill(call), context)
+
+    # committing
+
+    async def _commit(
+        self, step: Step, answer: Message, finish_reason: str, returns: dict[str, ToolReturn], prompt: Delta
+    ) -> None:
+        """Run the memory tools on the blocks as they are now, and commit everything the step did.
+
+        A block that someone else changed in between is read again, and its edits are made again.
+        """
+        agent, calls = self._agent, answer.tool_calls
+        async with agent.lock:
+            returns = await self._edit_far_blocks(answer, returns)
+            while True:
+                memory = Memory(agent.blocks, agent.id)
+                answers = {call.id: returns.get(call.id) or await self._execute(call, memory) for call in calls}
+                rules = self._rules.after(calls, answers)
+                decide = after_heartbeats if self._heartbeats else after_tools
+                last = self.run.steps + 1 >= self._request.max_steps
+                stop, nudge = decide(rules, calls, answers, finish_reason, last)
+                delta = self._delta(step, answer, list(answers.values()), stop, nudge, prompt)
+                if [block.id for block in memory.blocks] != agent.state.agent.block_ids:
+                    delta.agent = {"block_ids": [block.id for block in memory.blocks]}
+                try:
+                    await agent.commit(delta, self._signed(memory, step, answer))
+                    break
+                except StaleBlock:
+                    await agent.refresh_blocks()
+        assert delta.run
+        self.run = delta.run
+        self._rules, self._inputs = rules, []
+        for message in delta.messages:
+            if message.role in ("assistant", "tool"):
+                self._made.append(message)
+                self._show(message)
+
+    def _delta(
+        self,
+        step: Step,
+        answer: Message,
+        returns: list[ToolReturn],
+        stop: StopReason | None,
+        nudge: str | None,
+        prompt: Delta,
+    ) -> Delta:
+        state = self._agent.state
+        messages = [*self._inputs, answer]
+        if returns:
+            tokens = sum(count(each.content, step.model) for each in returns)
+            messages.append(self._message("tool", step, tool_returns=returns, name=returns[0].name, tokens=tokens))
+        if nudge:
+            text = pack_heartbeat(nudge, now(), state.agent.timezone) if self._heartbeats else HIDDEN + nudge
+            messages.append(self._message("user", step, content=text, tokens=count(text, step.model)))
+        run = self.run.model_copy(
+            update={"steps": self.run.steps + 1, "usage": self.run.usage + step.usage}
+        )
+        step.stop_reason = stop
+        if stop:
+            run = closed(run, "completed" if stop in _COMPLETED else "failed", stop)
+        delta = Delta(messages=messages, run=run, step=step)
+        if prompt.system != state.context[0].content:
+            delta.system, delta.compiled = prompt.system, prompt.compiled
+        if stop and state.agent.message_buffer_autoclear:
+            delta.context = [state.context[0].id]
+        return delta
+
+    def _message(self, role: Any, step: Step, **fields: Any) -> Message:
+        return Message(
+            id=new_id("message", self._agent.id),
+            role=role,
+            created_at=now(),
+            run_id=self.run.id,
+            step_id=step.id,
+            **fields,
+        )
+
+    def _signed(self, memory: Memory, step: Step, answer: Message) -> list[BlockWrite]:
+        """The memory's writes, saying which step made them."""
+        writes = memory.writes()
+        for write in writes:
+            write.block.changed_by = {
+                "agent_id": self._agent.id,
+                "run_id": self.run.id,
+                "step_id": step.id,
+                "message_id": answer.id,
+            }
+        return writes
+
+    async def _edit_far_blocks(self, answer: Message, returns: dict[str, ToolReturn]) -> dict[str, ToolReturn]:
+        """Run the memory calls that touch a block of another shard. Such an edit cannot be in the
+        same transaction as the step, so it is committed by itself, before it."""
+        agent, shards = self._agent, len(self._agent.store.shards)
+        home = slot_of(agent.id) % shards
+        if all(slot_of(block.id) % shards == home for block in agent.blocks):
+            return returns
+        returns = dict(returns)
+        for call in answer.tool_calls:
+            while call.id not in returns:
+                memory = Memory(agent.blocks, agent.id)
+                result = await self._execute(call, memory)
+                writes = memory.writes()
+                if all(slot_of(write.block.id) % shards == home for write in writes):
+                    break
+                try:
+                    await agent.commit_blocks(writes)
+                except StaleBlock:
+                    await agent.refresh_blocks()
+                    continue
+                returns[call.id] = result
+        return returns
+
+    # around the steps
+
+    async def _end_early(
+        self,
+        step: Step,
+        status: RunStatus,
+        reason: StopReason,
+        messages: list[Message] | None = None,
+        error: GreenroomError | None = None,
+    ) -> None:
+        """Commit the end of a run that has no answer."""
+        if self._agent.gone or self.run.ended:
+            return
+        step.status = "cancelled" if status == "cancelled" else "failed"
+        step.stop_reason = reason
+        step.error_type, step.error = (error.code, error.message) if error else (None, None)
+        self.run = closed(self.run, status, reason, error)
+        try:
+            async with self._agent.lock:
+                await self._agent.commit(Delta(messages=messages or [], run=self.run, step=step))
+        except GreenroomError as problem:
+            # The store keeps the run open; it is closed when the agent is loaded again.
+            log.warning("The end of run %s could not be stored: %s", self.run.id, problem)
+
+    def _take_up(self, messages: list[Message]) -> None:
+        """Remember what the run did before the process it ran in died."""
+        self._made = [each for each in messages if each.role in ("assistant", "tool")]
+        for message in messages:
+            self._rules.replay(message)
+
+    def _show(self, message: Message) -> None:
+        if self._request.reply != "result" and message.id not in self._shown:
+            self._shown.add(message.id)
+            self._emit(Made(message), last=False)
+
+
+def closed(run: Run, status: RunStatus, reason: StopReason, error: GreenroomError | None = None) -> Run:
+    """The run's final record."""
+    ended = now()
+    return run.model_copy(
+        update={
+            "status": status,
+            "stop_reason": reason,
+            "completed_at": ended,
+            "total_duration_ns": int((ended - run.created_at).total_seconds() * 1e9),
+            "error_type": error.code if error else None,
+            "error": error.message if error else None,
+        }
+    )

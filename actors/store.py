@@ -1,0 +1,235 @@
+"""All shards as one store: what hosts and servers read from and commit to."""
+
+import asyncio
+import heapq
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, cast
+
+import ray
+import tenacity
+
+from actors.batch import Batcher
+from storage.errors import NotFound, StaleBlock, Unavailable
+from storage.ids import slot_of
+from storage.records import (
+    AgentQuery,
+    Block,
+    BlockQuery,
+    BlockWrite,
+    Entry,
+    Loaded,
+    Message,
+    MessageQuery,
+    Run,
+    RunQuery,
+    Step,
+    StepQuery,
+    now,
+)
+from storage.shard import Committed
+
+RESTART_SECONDS = 60.0
+"""How long to wait for a shard that Ray is starting again."""
+
+
+class Store:
+    """The shards' actors behind one interface. One per process.
+
+    Args:
+        shards: actor handles, in the order of the shards' numbers.
+    """
+
+    def __init__(self, shards: list[Any]) -> None:
+        self.shards = shards
+        self._commits: list[Batcher[Entry, Committed]] = [
+            Batcher(_patient(shard.commit)) for shard in shards
+        ]
+        self._points: list[Batcher[tuple[str, tuple[Any, ...]], Any]] = [
+            Batcher(_patient(shard.read)) for shard in shards
+        ]
+
+    def _index(self, identifier: str) -> int:
+        return slot_of(identifier) % len(self.shards)
+
+    async def commit(self, entry: Entry) -> Committed:
+        """Commit one entry; returns when it is durable.
+
+        Raises:
+            StaleEpoch, SequenceGap, StaleBlock, NotFound, Conflict: the entry was refused.
+            StoreError: the shard cannot commit.
+        """
+        return await self._commits[self._index(entry.stream)](entry)
+
+    async def claim(self, keys: Sequence[int | str], owner: str) -> dict[int | str, int]:
+        """Take slots or single agents over; answers the epoch under which each key is held."""
+        mine: dict[int, list[int | str]] = {}
+        for key in keys:
+            slot = key if isinstance(key, int) else slot_of(key)
+            mine.setdefault(slot % len(self.shards), []).append(key)
+        epochs = await asyncio.gather(
+            *(self._point(index, "claim", group, owner) for index, group in mine.items())
+        )
+        return {key: epoch for group, epoch in zip(mine.values(), epochs, strict=True) for key in group}
+
+    async def _point(self, index: int, method: str, *arguments: Any) -> Any:
+        return await self._points[index]((method, arguments))
+
+    async def _everywhere(self, method: str, *arguments: Any) -> list[Any]:
+        # Listings go past the batches, so that a long one does not hold up point reads.
+        results = await asyncio.gather(
+            *(_patient(shard.read)([(method, arguments)]) for shard in self.shards)
+        )
+        answers = [result[0] for result in results]
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        return answers
+
+    # agents
+
+    async def load(self, agent_id: str) -> Loaded:
+        """An agent as of its last commit. Raises NotFound."""
+        loaded: Loaded = await self._point(self._index(agent_id), "load", agent_id)
+        return await self._with_far_blocks(loaded)
+
+    async def load_many(self, agent_ids: list[str]) -> list[Loaded]:
+        """Agents in the order of their ids; those that do not exist are left out."""
+        found = await asyncio.gather(*(self.load(each) for each in agent_ids), return_exceptions=True)
+        for each in found:
+            if isinstance(each, BaseException) and not isinstance(each, NotFound):
+                raise each
+        return [each for each in found if isinstance(each, Loaded)]
+
+    async def _with_far_blocks(self, loaded: Loaded) -> Loaded:
+        ids = loaded.state.agent.block_ids
+        if len(loaded.blocks) < len(ids):
+            near = {block.id: block for block in loaded.blocks}
+            far = await self.blocks([each for each in ids if each not in near])
+            near.update({block.id: block for block in far})
+            loaded.blocks = [near[each] for each in ids if each in near]
+        return loaded
+
+    async def find_agents(self, query: AgentQuery) -> list[str]:
+        """Ids of the agents that match, in the order asked for."""
+        keys: dict[str, Any] = {"after": None, "before": None}
+        for side in keys:
+            if cursor := getattr(query, side):
+                keys[side] = await self._point(
+                    self._index(cursor), "agent_sort_key", cursor, query.order_by
+                )
+        pages = await self._everywhere("find_agents", query, keys["after"], keys["before"])
+        rows = sorted((row for page in pages for row in page), key=lambda row: row.order(query.descending))
+        if query.before and not query.after:
+            return [row.id for row in rows[-query.limit :]]
+        return [row.id for row in rows[: query.limit]]
+
+    async def count_agents(self, query: AgentQuery) -> int:
+        return sum(await self._everywhere("count_agents", query))
+
+    # blocks
+
+    async def block(self, block_id: str) -> Block:
+        found = await self.blocks([block_id])
+        if not found:
+            raise NotFound(f"Block not found with id='{block_id}'")
+        return found[0]
+
+    async def blocks(self, ids: list[str]) -> list[Block]:
+        """Current versions, in the order of the ids; those that do not exist are left out."""
+        groups: dict[int, list[str]] = {}
+        for each in ids:
+            groups.setdefault(self._index(each), []).append(each)
+        found = await asyncio.gather(*(self._point(i, "blocks", group) for i, group in groups.items()))
+        by_id = {block.id: block for blocks in found for block in cast("list[Block]", blocks)}
+        return [by_id[each] for each in ids if each in by_id]
+
+    async def create_block(self, block: Block) -> None:
+        await self.commit(Entry("blocks", block.id, 0, 0, blocks=[BlockWrite(block, None)]))
+
+    async def edit_block(self, block_id: str, changes: dict[str, Any]) -> Block:
+        """Change fields of a block, whoever else is changing it; answers the new version."""
+        while True:
+            old = await self.block(block_id)
+            new = Block.model_validate(
+                {**old.model_dump(), "changed_by": {}, **changes, "version": old.version + 1, "updated_at": now()}
+            )
+            try:
+                await self.commit(Entry("blocks", block_id, 0, 0, blocks=[BlockWrite(new, old.version)]))
+            except StaleBlock:
+                continue
+            return new
+
+    async def find_blocks(self, query: BlockQuery) -> list[Block]:
+        return _merge(await self._everywhere("find_blocks", query), query, lambda block: block.id)
+
+    async def count_blocks(self, query: BlockQuery) -> int:
+        return sum(await self._everywhere("count_blocks", query))
+
+    # history
+
+    async def messages(self, query: MessageQuery) -> list[Message]:
+        """Messages of one agent or of all, oldest first; see ``MessageQuery``."""
+        if near := query.agent_id or query.run_id or query.step_id:
+            found: list[Message] = await self._point(self._index(near), "messages", query)
+            return found
+        pages = await self._everywhere("messages", query)
+        merged = list(heapq.merge(*pages, key=lambda message: message.id))
+        return merged[-query.limit :] if query.descending else merged[: query.limit]
+
+    async def message(self, message_id: str) -> Message:
+        found: Message = await self._point(self._index(message_id), "message", message_id)
+        return found
+
+    async def runs(self, query: RunQuery) -> list[Run]:
+        return _merge(await self._everywhere("runs", query), query, lambda run: run.id)
+
+    async def run(self, run_id: str) -> Run:
+        found: Run = await self._point(self._index(run_id), "run", run_id)
+        return found
+
+    async def steps(self, query: StepQuery) -> list[Step]:
+        if near := query.agent_id or query.run_id:
+            found: list[Step] = await self._point(self._index(near), "steps", query)
+            return found
+        return _merge(await self._everywhere("steps", query), query, lambda step: step.id)
+
+    async def step(self, step_id: str) -> Step:
+        found: Step = await self._point(self._index(step_id), "step", step_id)
+        return found
+
+    async def tags(self) -> list[str]:
+        """All tags of agents and blocks, sorted."""
+        return sorted({tag for tags in await self._everywhere("tags") for tag in tags})
+
+    async def stats(self) -> list[dict[str, float]]:
+        """Each shard's figures."""
+        return await self._everywhere("stats")
+
+
+def _merge[T](pages: list[list[T]], query: Any, key: Callable[[T], str]) -> list[T]:
+    rows = list(heapq.merge(*pages, key=key, reverse=query.descending))
+    if query.before and not query.after:
+        return rows[-query.limit :]
+    return rows[: query.limit]
+
+
+def _patient(method: Any) -> Callable[[list[Any]], Awaitable[Any]]:
+    """A shard's method that waits while Ray restarts the shard. Every call may be made again:
+    commits carry a key, reads change nothing."""
+
+    @tenacity.retry(
+        retry=tenacity.retry_if_exception_type(ray.exceptions.ActorUnavailableError),
+        wait=tenacity.wait_fixed(0.1),
+        stop=tenacity.stop_after_delay(RESTART_SECONDS),
+        reraise=True,
+    )
+    async def attempt(items: list[Any]) -> Any:
+        return await method.remote(items)
+
+    async def call(items: list[Any]) -> Any:
+        try:
+            return await attempt(items)
+        except ray.exceptions.RayActorError as error:
+            raise Unavailable("A shard of the store is down; see the server's log.") from error
+
+    return call
