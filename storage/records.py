@@ -402,6 +402,15 @@ class Entry:
     blocks: list[BlockWrite] = field(default_factory=list)
 
 
+@dataclass(slots=True, frozen=True)
+class Committed:
+    """The acknowledgement of an entry: it is in the log, durably."""
+
+    seq: int
+    epoch: int
+    """The epoch it was committed under; an older one than the entry's if it is a repeated entry."""
+
+
 @dataclass(slots=True)
 class Loaded:
     """An agent as the store has it."""

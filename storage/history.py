@@ -1,0 +1,320 @@
+"""The history tables: what is listed and searched, derived from the log in small batches."""
+
+import logging
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+from itertools import islice
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import duckdb
+
+from storage.database import Database, utc
+from storage.errors import StoreCorrupt, StoreFull
+from storage.ids import uuid_of
+from storage.log import BlockVersion, LogRow
+from storage.records import Agent, Delta, Message, Run, State, Step
+from storage.sql import statements
+
+DERIVED_AT_ONCE = 64
+
+_SQL = statements("history")
+_TABLES = ("agent", "message", "step", "run", "block")
+_log = logging.getLogger(__name__)
+
+
+class AgentRow(NamedTuple):
+    """What an agent is listed by; the fields are the table's columns."""
+
+    id: UUID
+    name: str
+    tags: list[str]
+    project_id: str | None
+    template_id: str | None
+    base_template_id: str | None
+    identity_ids: list[str]
+    created_by_id: str | None
+    last_stop_reason: str | None
+    created_at: datetime
+    updated_at: datetime
+    last_run_completion: datetime | None
+    hidden: bool | None
+    block_ids: list[str]
+    system_id: str | None
+    """The message that a new system prompt replaces the text of."""
+    history: int
+    """Ordinal of the next message."""
+
+
+_LISTED = set(AgentRow._fields) & set(Agent.model_fields) - {"id"}
+_MOMENTS = {"created_at", "updated_at", "last_run_completion"}
+
+
+class MessageRow(NamedTuple):
+    id: UUID
+    agent_id: UUID
+    ordinal: int
+    role: str
+    created_at: datetime
+    run_id: UUID | None
+    step_id: UUID | None
+    text: str
+    body: str
+
+
+class History:
+    """Derives the tables of one shard; used by the writer's thread."""
+
+    def __init__(self, database: Database, derived: int) -> None:
+        """
+        Args:
+            derived: number of the log entry up to which the tables are complete.
+        """
+        self._database = database
+        self._pending: deque[LogRow] = deque()
+        self._appenders = {table: database.writer.appender(table) for table in _TABLES}
+        self.derived = derived
+        self.unreadable = 0
+        """Entries that could not be derived."""
+
+    @property
+    def pending(self) -> int:
+        """Entries that wait to be derived."""
+        return len(self._pending)
+
+    def committed(self, rows: Iterable[LogRow]) -> None:
+        """Take over what the log has got."""
+        self._pending.extend(rows)
+
+    def derive(self) -> list[LogRow]:
+        """Derive the oldest pending entries, in one transaction, and return them."""
+        rows = list(islice(self._pending, DERIVED_AT_ONCE))
+        try:
+            self._write(rows, rows[-1].lsn)
+        except Exception as error:
+            self._reraise_if_fatal(error)
+            for row in rows:
+                self._write_alone(row)
+        for _ in rows:
+            self._pending.popleft()
+        self.derived = rows[-1].lsn
+        return rows
+
+    def _write_alone(self, row: LogRow) -> None:
+        """One unreadable entry must not keep later ones out of the tables. The log still has it, and
+        its blocks were readable when they were committed."""
+        try:
+            self._write([row], row.lsn)
+        except Exception as error:
+            self._reraise_if_fatal(error)
+            _log.error("Entry %d of %s cannot be derived: %s", row.seq, row.stream, error)
+            self.unreadable += 1
+            self._write([replace(row, kind="blocks")], row.lsn)
+
+    def _reraise_if_fatal(self, error: Exception) -> None:
+        for appender in self._appenders.values():
+            appender.clear()
+        if isinstance(error, duckdb.Error) and isinstance(self._database.meaning(error), StoreFull | StoreCorrupt):
+            raise error
+
+    def _write(self, rows: list[LogRow], upto: int) -> None:
+        agents = [uuid_of(row.stream) for row in rows if row.kind in ("step", "edit")]
+        known = self._database.rows(_SQL["find_agents"], {"ids": agents}) if agents else []
+        batch = Batch([AgentRow(*row) for row in known])
+        for row in rows:
+            batch.add(row)
+        if batch.new_texts:
+            found = self._database.rows(_SQL["find_messages"], {"ids": list(batch.new_texts)})
+            batch.replace_texts([MessageRow(*row) for row in found])
+        with self._database.transaction() as connection:
+            for statement, ids in batch.outdated().items():
+                if ids:
+                    connection.execute(_SQL[statement], {"ids": list(ids)})
+            for table, fresh in batch.rows().items():
+                if fresh:
+                    self._appenders[table].append_rows(fresh)
+                    self._appenders[table].flush()
+            connection.execute(_SQL["set_derived"], {"lsn": upto})
+
+
+class Batch:
+    """What some log entries add up to."""
+
+    def __init__(self, agents: list[AgentRow]) -> None:
+        """
+        Args:
+            agents: rows of the agents that the entries change, as they are before.
+        """
+        self._agents = {agent.id: agent for agent in agents}
+        self._deleted: set[UUID] = set()
+        self._messages: dict[UUID, MessageRow] = {}
+        self._replaced: set[UUID] = set()
+        self._steps: dict[UUID, tuple[Any, ...]] = {}
+        self._runs: dict[UUID, tuple[Any, ...]] = {}
+        self._blocks: dict[UUID, tuple[Any, ...]] = {}
+        self.new_texts: dict[UUID, str] = {}
+        """Texts of system messages that are in the table already."""
+
+    def add(self, row: LogRow) -> None:
+        match row.kind:
+            case "create":
+                self._create(uuid_of(row.stream), State.unpack(row.payload))
+            case "step" | "edit":
+                self._change(uuid_of(row.stream), Delta.unpack(row.payload))
+            case "delete":
+                self._delete(uuid_of(row.stream))
+        for version in row.blocks:
+            block = _block_row(version)
+            self._blocks[block[0]] = block
+
+    def _create(self, id: UUID, state: State) -> None:
+        agent = state.agent.model_dump(include=_LISTED)
+        moments = {name: _moment(agent[name]) for name in _MOMENTS}
+        system = state.context[0].id if state.context else None
+        self._agents[id] = AgentRow(id=id, **(agent | moments), system_id=system, history=state.history)
+        for message in state.context:
+            self._add_message(id, message)
+        if state.run is not None:
+            self._add_run(id, state.run)
+
+    def _change(self, id: UUID, delta: Delta) -> None:
+        agent = self._agents[id]
+        changes = {name: value for name, value in delta.agent.items() if name in _LISTED}
+        for name in _MOMENTS & changes.keys():
+            changes[name] = _moment(changes[name] and datetime.fromisoformat(changes[name]))
+        system, history = agent.system_id, agent.history
+        for message in delta.messages:
+            message.ordinal = history
+            history += 1
+            system = system or message.id
+            self._add_message(id, message)
+        if delta.context is not None:
+            system = next(iter(delta.context), None)
+        if delta.system is not None and system is not None:
+            self._set_text(uuid_of(system), delta.system)
+        if delta.run is not None:
+            self._add_run(id, delta.run)
+        if delta.step is not None:
+            self._add_step(id, delta.step)
+        self._agents[id] = agent._replace(**changes, system_id=system, history=history)
+
+    def _delete(self, id: UUID) -> None:
+        self._deleted.add(id)
+        self._agents.pop(id, None)
+        self._messages = {key: row for key, row in self._messages.items() if row.agent_id != id}
+        self._steps = {key: row for key, row in self._steps.items() if row[1] != id}
+        self._runs = {key: row for key, row in self._runs.items() if row[1] != id}
+
+    def _add_message(self, agent_id: UUID, message: Message) -> None:
+        id = uuid_of(message.id)
+        self._messages[id] = MessageRow(
+            id,
+            agent_id,
+            message.ordinal,
+            message.role,
+            utc(message.created_at),
+            uuid_of(message.run_id) if message.run_id else None,
+            uuid_of(message.step_id) if message.step_id else None,
+            words(message),
+            message.model_dump_json(exclude_defaults=True),
+        )
+
+    def _set_text(self, id: UUID, text: str) -> None:
+        if id in self._messages:
+            self._messages[id] = _with_text(self._messages[id], text)
+        else:
+            self.new_texts[id] = text
+
+    def replace_texts(self, rows: list[MessageRow]) -> None:
+        """Put the new texts into these rows of the table."""
+        for row in rows:
+            if row.agent_id not in self._deleted:
+                self._replaced.add(row.id)
+                self._messages[row.id] = _with_text(row, self.new_texts[row.id])
+
+    def _add_run(self, agent_id: UUID, run: Run) -> None:
+        id = uuid_of(run.id)
+        self._runs[id] = (
+            id,
+            agent_id,
+            run.status,
+            utc(run.created_at),
+            run.stop_reason,
+            run.background,
+            run.conversation_id,
+            run.model_dump_json(exclude_defaults=True),
+        )
+
+    def _add_step(self, agent_id: UUID, step: Step) -> None:
+        id = uuid_of(step.id)
+        self._steps[id] = (
+            id,
+            agent_id,
+            uuid_of(step.run_id),
+            utc(step.created_at),
+            step.model,
+            step.feedback,
+            step.tags,
+            step.model_dump_json(exclude_defaults=True),
+        )
+
+    def outdated(self) -> dict[str, set[UUID]]:
+        """Rows to take out of the tables: the deleting statement, and the ids it is for."""
+        return {
+            "drop_agents": self._agents.keys() | self._deleted,
+            "drop_messages_of": self._deleted,
+            "drop_steps_of": self._deleted,
+            "drop_runs_of": self._deleted,
+            "drop_messages": self._replaced,
+            "drop_steps": set(self._steps),
+            "drop_runs": set(self._runs),
+            "drop_blocks": set(self._blocks),
+        }
+
+    def rows(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Rows to put into the tables."""
+        return {
+            "agent": list(self._agents.values()),
+            "message": list(self._messages.values()),
+            "step": list(self._steps.values()),
+            "run": list(self._runs.values()),
+            "block": list(self._blocks.values()),
+        }
+
+
+def words(message: Message) -> str:
+    """Every word of a message in lower case, as it is searched."""
+    parts = [message.text(), message.reasoning or ""]
+    parts += [call.arguments for call in message.tool_calls]
+    parts += [result.content for result in message.tool_returns]
+    return "\n".join(part for part in parts if part).lower()
+
+
+def _with_text(row: MessageRow, text: str) -> MessageRow:
+    message = Message.model_validate_json(row.body)
+    message.content = text
+    return row._replace(text=words(message), body=message.model_dump_json(exclude_defaults=True))
+
+
+def _block_row(version: BlockVersion) -> tuple[Any, ...]:
+    block = version.block()
+    return (
+        uuid_of(block.id),
+        block.version,
+        block.deleted,
+        block.label,
+        block.name,
+        block.is_template,
+        block.hidden,
+        block.project_id,
+        block.description,
+        block.tags,
+        block.value,
+        block.model_dump_json(exclude_defaults=True, exclude={"value"}),
+    )
+
+
+def _moment(moment: datetime | None) -> datetime | None:
+    return None if moment is None else utc(moment)

@@ -1,0 +1,198 @@
+"""A shard: one part of the store, in one DuckDB file, with one writer.
+
+Everything here is synchronous and thread-safe. What is committed goes into the log (``writer``),
+whose entries are folded into the agents' states (``state``) and derived into the tables that are
+listed and searched (``history``, ``listing``).
+"""
+
+from concurrent.futures import Future
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Self
+
+import duckdb
+
+from storage.blocks import Blocks
+from storage.database import Database
+from storage.errors import InvalidArgument, NotFound, StoreCorrupt
+from storage.fence import Fence
+from storage.history import History
+from storage.ids import SLOTS, is_id, slot_of
+from storage.log import read_row
+from storage.migrations import migrate
+from storage.records import Block, Committed, Entry, Loaded
+from storage.sql import statements
+from storage.state import States
+from storage.watermark import Watermark
+from storage.writer import Item, Writer
+
+_SQL = statements("log")
+_MB = 1 << 20
+
+
+class Shard:
+    """An open shard. Made by :meth:`open`."""
+
+    def __init__(self, database: Database, watermark: Watermark, index: int, shards: int, tail_mb: int, checkpoint_mb: int):
+        self._database = database
+        self._watermark = watermark
+        self._index = index
+        self._shards = shards
+        [(derived, folded)] = database.rows(_SQL["progress"])
+        [(newest,)] = database.rows(_SQL["newest"])
+        self._states = States(database, tail_mb * _MB)
+        self._blocks = Blocks(database)
+        self._history = History(database, derived)
+        rows = [read_row(*row) for row in database.rows(_SQL["unfinished"], {"lsn": min(derived, folded)})]
+        underived = [row for row in rows if row.lsn > derived]
+        self._states.restore([row for row in rows if row.lsn > folded and row.kind != "blocks"])
+        self._blocks.committed(underived)
+        self._history.committed(underived)
+        fence = Fence(database, self._states, self._blocks)
+        self._writer = Writer(
+            database, watermark, fence, self._states, self._blocks, self._history, newest, checkpoint_mb * _MB
+        )
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        index: int,
+        shards: int,
+        lock_wait: float = 0.0,
+        repair: bool = False,
+        memory_mb: int = 2048,
+        tail_mb: int = 64,
+        checkpoint_mb: int = 16,
+    ) -> Self:
+        """Open a shard; make it if it is new, upgrade it if it is old.
+
+        Args:
+            path: the database file, by convention ``*.duckdb``. Files beside it begin with its name.
+            index: which shard it is, ``0 <= index < shards``.
+            shards: number of shards of the store, fixed when it is created.
+            lock_wait: seconds to wait for another process that still holds the shard.
+            repair: accept what a damaged write-ahead log or a lost part of it leaves of the shard.
+            memory_mb: memory of DuckDB's buffers.
+            tail_mb: log entries kept in memory because they are not in a state row yet.
+            checkpoint_mb: size of the write-ahead log from which it is moved into the database.
+
+        Raises:
+            StoreLocked: another process, or another shard object, holds it.
+            StoreCorrupt: a file is damaged, or acknowledged commits are missing.
+            StoreTooNew: a newer version wrote it.
+            StoreFull: the disk is full or cannot be written.
+            StoreError: the file is another shard, or of a store with another number of shards.
+        """
+        with ExitStack() as opened:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            watermark = Watermark(path, lock_wait)
+            opened.callback(watermark.close)
+            database = Database(path, memory_mb=memory_mb, lock_wait=lock_wait, repair=repair)
+            opened.callback(database.close)
+            try:
+                migrate(database.writer, path.name, index, shards)
+                _check_complete(database, watermark, repair)
+                shard = cls(database, watermark, index, shards, tail_mb, checkpoint_mb)
+            except duckdb.Error as error:
+                raise database.meaning(error) from error
+            opened.pop_all()
+        return shard
+
+    def close(self) -> None:
+        """Write what is queued, then let go of the files."""
+        self._writer.close()
+        self._database.close()
+        self._watermark.close()
+
+    def commit(self, entries: list[Entry]) -> list[Future[Committed]]:
+        """Append entries to the log, in their order.
+
+        Each entry succeeds or fails by itself.
+
+        Returns:
+            one future per entry. It resolves when the entry is on disk, or raises: StaleEpoch,
+            SequenceGap, StaleBlock, Conflict (``create`` of an agent that exists), NotFound (no such
+            agent), InvalidArgument, Busy (the queue is full), StoreFull, StoreError. Cancelling it
+            withdraws an entry that is not being written yet.
+        """
+        futures: list[Future[Committed]] = []
+        items = []
+        for entry in entries:
+            try:
+                self._check(entry)
+            except InvalidArgument as error:
+                refused: Future[Committed] = Future()
+                refused.set_exception(error)
+                futures.append(refused)
+            else:
+                items.append(Item.of(entry))
+                futures.append(items[-1].future)
+        self._writer.submit(items)
+        return futures
+
+    def _check(self, entry: Entry) -> None:
+        prefix = "block" if entry.kind == "blocks" else "agent"
+        for id, expected in [(entry.stream, prefix), *((write.block.id, "block") for write in entry.blocks)]:
+            if not is_id(id, expected):
+                raise InvalidArgument(f"{id!r} is not the id of {'an' if expected == 'agent' else 'a'} {expected}.")
+            if slot_of(id) % self._shards != self._index:
+                raise InvalidArgument(f"{id} does not belong to shard {self._index} of {self._shards}.")
+
+    def claim(self, keys: list[int] | list[str], owner: str) -> int:
+        """Take over slots or agents: only commits with the returned epoch are accepted from now on.
+
+        Args:
+            keys: slots (``0 <= slot < SLOTS``), or ids of agents that are claimed one by one. If both
+                an agent and its slot are claimed, the newer claim counts.
+            owner: who claims, for people who look at the store.
+
+        Returns:
+            the new epoch, greater than any before, durable already.
+        """
+        for key in keys:
+            if not (0 <= key < SLOTS if isinstance(key, int) else is_id(key, "agent")):
+                raise InvalidArgument(f"{key!r} is neither a slot nor the id of an agent.")
+        return self._writer.claim([str(key) for key in keys], owner)
+
+    def load(self, agent_id: str) -> Loaded:
+        """An agent as of its last commit.
+
+        Raises:
+            NotFound: it does not exist, or no more.
+        """
+        if not is_id(agent_id, "agent") or not (loaded := self.load_many([agent_id])):
+            raise NotFound(f"No agent found with id {agent_id}.")
+        return loaded[0]
+
+    def load_many(self, agent_ids: list[str]) -> list[Loaded]:
+        """These agents as of their last commits, in this order; those that do not exist are left out."""
+        states = self._states.load([id for id in agent_ids if is_id(id, "agent")])
+        blocks = self._blocks.load({id for _, state in states.values() for id in state.agent.block_ids})
+        return [
+            Loaded(seq, state, [blocks[block] for block in state.agent.block_ids if block in blocks])
+            for seq, state in (states[id] for id in agent_ids if id in states)
+        ]
+
+    def blocks(self, ids: list[str]) -> list[Block]:
+        """The current versions of these blocks, in this order; those that do not exist are left out."""
+        found = self._blocks.load({id for id in ids if is_id(id, "block")})
+        return [found[id] for id in ids if id in found]
+
+
+def _check_complete(database: Database, watermark: Watermark, repair: bool) -> None:
+    """Compare what is in the log with what is known to have been acknowledged."""
+    [(newest,)] = database.rows(_SQL["newest"])
+    try:
+        acknowledged = watermark.load()
+        if newest < acknowledged:
+            raise StoreCorrupt(
+                f"{database.path} has lost commits: its log ends at entry {newest}, and entry {acknowledged} was "
+                f"acknowledged. Restore the file and {database.wal.name} from a backup, or run "
+                "`greenroom doctor --repair` to go on without them."
+            )
+    except StoreCorrupt:
+        if not repair:
+            raise
+        watermark.save(newest)

@@ -1,0 +1,34 @@
+-- name: find_agents
+-- What is derived of these agents so far.
+select * from agent where id in $ids::uuid[]
+
+-- name: drop_agents
+delete from agent where id in $ids::uuid[]
+
+-- name: drop_runs
+delete from run where id in $ids::uuid[]
+
+-- name: drop_steps
+delete from step where id in $ids::uuid[]
+
+-- name: find_messages
+select * from message where id in $ids::uuid[]
+
+-- name: drop_messages
+delete from message where id in $ids::uuid[]
+
+-- name: drop_blocks
+delete from block where id in $ids::uuid[]
+
+-- name: drop_messages_of
+-- A deleted agent takes its history along.
+delete from message where agent_id in $ids::uuid[]
+
+-- name: drop_steps_of
+delete from step where agent_id in $ids::uuid[]
+
+-- name: drop_runs_of
+delete from run where agent_id in $ids::uuid[]
+
+-- name: set_derived
+update progress set derived = $lsn

@@ -1,0 +1,25 @@
+-- name: progress
+select derived, folded from progress
+
+-- name: newest
+-- The last entry of the log.
+select greatest(coalesce((select max(lsn) from step_log), 0), (select max(derived) from progress))
+
+-- name: unfinished
+-- What was not folded or not derived when the shard stopped, in order.
+select lsn, stream, seq, epoch, kind, key, payload, blocks
+from step_log
+where lsn > $lsn
+order by lsn
+
+-- name: claims
+select key, epoch from claim
+
+-- name: drop_claims
+delete from claim where key in $keys::varchar[]
+
+-- name: set_derived
+update progress set derived = $lsn
+
+-- name: set_folded
+update progress set folded = $lsn

@@ -1,0 +1,20 @@
+-- name: has_schema
+-- Whether the file has ever been migrated.
+select count(*) > 0 from information_schema.tables where table_schema = 'main' and table_name = 'meta'
+
+-- name: find_meta
+select value from meta where name = $name
+
+-- name: drop_meta
+delete from meta where name = $name
+
+-- name: add_meta
+insert into meta values ($name, $value)
+
+-- name: count_rows
+-- Estimated sizes of all tables, without reading them.
+select table_name, estimated_size from duckdb_tables() where schema_name = 'main'
+
+-- name: checkpoint
+-- Moves the write-ahead log into the database file.
+checkpoint

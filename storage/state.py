@@ -1,0 +1,220 @@
+"""Agents: where each one's log stands, and its state.
+
+The state of an agent is a row that trails its log, and the *tail*: the entries since that row,
+in memory. Reading puts them together; folding moves the tail into the row.
+"""
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from storage.database import Database
+from storage.errors import StoreCorrupt
+from storage.ids import uuid_of
+from storage.log import LogRow
+from storage.records import Delta, Entry, State, apply
+from storage.sql import statements
+
+TAIL_ENTRIES = 16
+"""An agent with this many unfolded entries is folded soon."""
+LAG = 65_536
+"""An entry is folded before the log has grown by this many more, so that a restart reads little."""
+FOLDED_AT_ONCE = 8
+HEADS = 65_536
+"""Agents whose head stays in memory."""
+REPEATS = 16
+"""Commits per agent that are recognised when they are repeated."""
+
+_SQL = statements("state") | statements("log")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, frozen=True)
+class Head:
+    """Where an agent's log stands."""
+
+    seq: int = -1
+    deleted: bool = False
+    recent: tuple[tuple[int, int, str], ...] = ()
+    """Sequence number, epoch and key of the newest commits that had a key."""
+
+    def after(self, entry: LogRow | Entry) -> "Head":
+        recent = self.recent
+        if entry.key is not None:
+            recent = (*recent[1 - REPEATS :], (entry.seq, entry.epoch, entry.key))
+        return Head(entry.seq, entry.kind == "delete", recent)
+
+    def repeated(self, entry: Entry) -> int | None:
+        """The epoch under which this very entry was committed before, if it was."""
+        if entry.key is None:
+            return None
+        return next((epoch for seq, epoch, key in self.recent if (seq, key) == (entry.seq, entry.key)), None)
+
+
+class States:
+    """Heads, tails and state rows of one shard. The writer's thread changes them; any may read."""
+
+    def __init__(self, database: Database, tail_bytes: int) -> None:
+        """
+        Args:
+            tail_bytes: unfolded payload that may stay in memory.
+        """
+        self._database = database
+        self._limit = tail_bytes
+        self._lock = threading.Lock()
+        self._tails: dict[str, list[LogRow]] = {}  # the agent with the oldest entry comes first
+        self._due: dict[str, None] = {}
+        self._unreadable: set[str] = set()
+        self._heads: OrderedDict[str, Head | None] = OrderedDict()  # None: there is no such agent
+        self._newest = 0
+        self._appender = database.writer.appender("state")
+        self.tail_bytes = 0
+
+    @property
+    def unfolded(self) -> int:
+        """Agents with a tail."""
+        return len(self._tails)
+
+    def fetch_heads(self, ids: Iterable[str]) -> None:
+        """Bring the heads of these agents into memory, in one query."""
+        missing = [id for id in ids if id not in self._heads]
+        if not missing:
+            return
+        rows = self._database.rows(_SQL["find_heads"], {"ids": [uuid_of(id) for id in missing]})
+        folded = {f"agent-{id}": _head(seq, deleted, recent) for id, seq, deleted, recent in rows}
+        for id in missing:
+            head = folded.get(id)
+            for row in self._tails.get(id, ()):
+                head = (head or Head()).after(row)
+            self._heads[id] = head
+
+    def head(self, agent_id: str) -> Head | None:
+        """The head of an agent that :meth:`fetch_heads` was called for; None if there is no such agent."""
+        self._heads.move_to_end(agent_id)
+        return self._heads[agent_id]
+
+    def committed(self, rows: list[LogRow], heads: dict[str, Head]) -> None:
+        """Take over what the log has got."""
+        with self._lock:
+            for row in rows:
+                self._append(row)
+        self._heads.update(heads)
+        while len(self._heads) > HEADS:
+            self._heads.popitem(last=False)
+
+    def restore(self, rows: list[LogRow]) -> None:
+        """Rebuild the tails from log rows, some of which may be folded already."""
+        ids = [uuid_of(stream) for stream in {row.stream for row in rows}]
+        folded = {f"agent-{id}": seq for id, seq in self._database.rows(_SQL["folded_seqs"], {"ids": ids})}
+        for row in rows:
+            if row.seq > folded.get(row.stream, -1):
+                self._append(row)
+
+    def _append(self, row: LogRow) -> None:
+        tail = self._tails.setdefault(row.stream, [])
+        tail.append(row)
+        self.tail_bytes += len(row.payload)
+        self._newest = row.lsn
+        if len(tail) >= TAIL_ENTRIES and row.stream not in self._unreadable:
+            self._due[row.stream] = None
+
+    def load(self, ids: list[str]) -> dict[str, tuple[int, State]]:
+        """Sequence number and state of each of these agents that exists.
+
+        Raises:
+            StoreCorrupt: an entry of one of them cannot be read.
+        """
+        with self._lock:
+            tails = {id: list(self._tails.get(id, ())) for id in ids}
+        rows = self._database.rows(_SQL["find_states"], {"ids": [uuid_of(id) for id in ids]})
+        bases = {f"agent-{id}": (seq, body) for id, seq, _, body in rows}
+        loaded = {}
+        for id, tail in tails.items():
+            seq, state = self._replay(id, *bases.get(id, (-1, None)), tail)
+            if state is not None:
+                loaded[id] = seq, state
+        return loaded
+
+    def _replay(self, id: str, seq: int, body: bytes | None, tail: list[LogRow]) -> tuple[int, State | None]:
+        """A state row with the tail applied; the tail may begin before the row."""
+        try:
+            state = State.unpack(body) if body is not None else None
+            for row in tail:
+                if row.seq <= seq:
+                    continue
+                seq = row.seq
+                if row.kind == "create":
+                    state = State.unpack(row.payload)
+                elif row.kind == "delete":
+                    state = None
+                else:
+                    assert state is not None, "an agent's log begins with its creation"
+                    apply(state, Delta.unpack(row.payload))
+        except Exception as error:
+            raise StoreCorrupt(
+                f"Entry {seq} of {id} in {self._database.path} cannot be read ({error})."
+            ) from error
+        return seq, state
+
+    def fold(self, quiet: bool) -> bool:
+        """Fold a few agents: those with a long tail, then those whose tail is the oldest.
+
+        Args:
+            quiet: nothing else is to be done, so tails need not be long or old.
+
+        Returns:
+            whether there was something to fold.
+        """
+        ids = self._next_to_fold(quiet)
+        if not ids:
+            return False
+        found = self._database.rows(_SQL["find_states"], {"ids": [uuid_of(id) for id in ids]})
+        bases = {f"agent-{id}": (seq, recent, body) for id, seq, recent, body in found}
+        rows: dict[str, tuple[Any, ...]] = {}
+        for id in ids:
+            seq, recent, body = bases.get(id, (-1, "[]", None))
+            try:
+                seq, state = self._replay(id, seq, body, self._tails[id])
+            except StoreCorrupt as error:
+                _log.error("%s", error)
+                self._unreadable.add(id)
+                continue
+            head = _head(-1, False, recent)
+            for row in self._tails[id]:
+                head = head.after(row)
+            rows[id] = uuid_of(id), seq, orjson.dumps(head.recent).decode(), state and state.pack()
+        with self._database.transaction() as connection:
+            connection.execute(_SQL["drop_states"], {"ids": [row[0] for row in rows.values()]})
+            self._appender.append_rows(rows.values())
+            self._appender.flush()
+            connection.execute(_SQL["set_folded"], {"lsn": self._oldest(without=rows.keys()) - 1})
+        with self._lock:
+            for id in rows:
+                self.tail_bytes -= sum(len(row.payload) for row in self._tails.pop(id))
+        for id in ids:
+            self._due.pop(id, None)
+        return True
+
+    def _next_to_fold(self, quiet: bool) -> list[str]:
+        ids = list(self._due)[:FOLDED_AT_ONCE]
+        pressed = self.tail_bytes > self._limit or self._newest - self._oldest(self._unreadable) > LAG
+        if quiet or pressed:
+            for id in self._tails:
+                if len(ids) == FOLDED_AT_ONCE:
+                    break
+                if id not in self._due and id not in self._unreadable:
+                    ids.append(id)
+        return ids
+
+    def _oldest(self, without: Collection[str]) -> int:
+        """Number of the oldest unfolded entry, or of the one that comes next."""
+        return next((tail[0].lsn for id, tail in self._tails.items() if id not in without), self._newest + 1)
+
+
+def _head(seq: int, deleted: bool, recent: str) -> Head:
+    return Head(seq, deleted, tuple((seq, epoch, key) for seq, epoch, key in orjson.loads(recent)))

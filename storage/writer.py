@@ -1,0 +1,334 @@
+"""The one thread that writes: it commits entries in groups and does a shard's upkeep in between.
+
+A group is whatever has queued up while the last one was being written, so groups grow with the
+load and a lone entry never waits for company.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import duckdb
+
+from storage.blocks import Blocks
+from storage.database import Database, utc
+from storage.errors import Busy, GreenroomError, InvalidArgument, StoreCorrupt, StoreError, StoreFull
+from storage.fence import Draft, Fence
+from storage.history import DERIVED_AT_ONCE, History
+from storage.ids import uuid_of
+from storage.log import BlockVersion, LogRow, pack_blocks
+from storage.records import Committed, Entry
+from storage.state import States
+from storage.watermark import Watermark
+
+GROUP_ENTRIES = 256
+GROUP_BYTES = 4 << 20
+QUEUE_ENTRIES = 2_048
+QUEUE_BYTES = 32 << 20
+TICK_SECONDS = 0.05
+LINGER_SECONDS = 0.1
+"""Entries wait this long for others to be derived with."""
+BACKLOG = 1_024
+"""More underived entries than this are derived even while commits wait."""
+QUIET_SECONDS = 1.0
+"""After this long without a commit, tails are folded that need not be."""
+WATERMARK_SECONDS = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Item:
+    """An entry in the queue."""
+
+    entry: Entry
+    blocks: list[BlockVersion]
+    packed: bytes | None
+    future: Future[Committed] = field(default_factory=Future)
+
+    @classmethod
+    def of(cls, entry: Entry) -> "Item":
+        blocks = [BlockVersion.of(write.block) for write in entry.blocks]
+        return cls(entry, blocks, pack_blocks(blocks))
+
+    @property
+    def size(self) -> int:
+        return len(self.entry.payload) + sum(len(block.body) for block in self.blocks)
+
+
+@dataclass(slots=True)
+class Claim:
+    """A claim in the queue."""
+
+    keys: list[str]
+    owner: str
+    future: Future[int] = field(default_factory=Future)
+
+
+class Writer:
+    """Queue, thread and acknowledgements of one shard."""
+
+    def __init__(
+        self,
+        database: Database,
+        watermark: Watermark,
+        fence: Fence,
+        states: States,
+        blocks: Blocks,
+        history: History,
+        newest: int,
+        checkpoint_bytes: int,
+    ) -> None:
+        """
+        Args:
+            newest: number of the last entry in the log.
+            checkpoint_bytes: size of the write-ahead log from which a quiet moment is used for a
+                CHECKPOINT; at twice the size it is made in any case.
+        """
+        self._database = database
+        self._watermark = watermark
+        self._fence = fence
+        self._states = states
+        self._blocks = blocks
+        self._history = history
+        self._appender = database.writer.appender("step_log")
+        self._checkpoint_bytes = checkpoint_bytes
+
+        self._changed = threading.Condition()
+        self._queue: deque[Item | Claim] = deque()
+        self._queue_bytes = 0
+        self._in_flight: list[Item | Claim] = []
+        self._closing = False
+        self._failure: StoreError | None = None
+        self._wanted = 0  # somebody waits until everything up to here is derived
+
+        self.newest = newest
+        self.commits = 0
+        self.groups = 0
+        self.checkpoints = 0
+        self.checkpoint_ms = 0.0
+        self._last_commit = self._last_derived = self._last_saved = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name=f"writer of {database.path.name}", daemon=True)
+        self._thread.start()
+
+    def _closed(self) -> StoreError:
+        return self._failure or StoreError(f"{self._database.path} is closed.")
+
+    @property
+    def queued(self) -> int:
+        return len(self._queue)
+
+    def submit(self, items: list[Item]) -> None:
+        """Queue entries; each item's future says what became of it."""
+        refused: list[tuple[Item, GreenroomError]] = []
+        with self._changed:
+            for item in items:
+                if self._failure is not None or self._closing:
+                    refused.append((item, self._closed()))
+                elif self._queue and (
+                    len(self._queue) >= QUEUE_ENTRIES or self._queue_bytes + item.size > QUEUE_BYTES
+                ):
+                    refused.append((item, Busy("The store has more to write than it can; try again in a moment.")))
+                else:
+                    self._queue.append(item)
+                    self._queue_bytes += item.size
+            self._changed.notify_all()
+        for item, error in refused:
+            item.future.set_exception(error)
+
+    def claim(self, keys: list[str], owner: str) -> int:
+        """Take the claim in its turn: what was queued before is still committed under the old epoch."""
+        claim = Claim(keys, owner)
+        with self._changed:
+            if self._failure is not None or self._closing:
+                raise self._closed()
+            self._queue.append(claim)
+            self._changed.notify_all()
+        return claim.future.result()
+
+    def catch_up(self) -> None:
+        """Wait until everything acknowledged so far is derived."""
+        with self._changed:
+            target = self.newest
+            while self._history.derived < target:
+                if self._failure is not None or self._closing:
+                    raise self._closed()
+                self._wanted = max(self._wanted, target)
+                self._changed.notify_all()
+                self._changed.wait()
+
+    def close(self) -> None:
+        """Write what is queued, then stop."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._thread.join()
+
+    # From here on: the writer's thread.
+
+    def _run(self) -> None:
+        try:
+            timeout: float | None = 0
+            while not self._closing or self._queue:
+                work = self._take(timeout)
+                if isinstance(work, Claim):
+                    work.future.set_result(self._fence.claim(work.keys, work.owner))
+                elif work:
+                    self._commit(work)
+                timeout = 0 if self._upkeep() else TICK_SECONDS if self._unfinished() else None
+            if self._database.wal_bytes():
+                self._checkpoint()
+            self._save_watermark()
+        except BaseException as error:
+            self._break(error)
+
+    def _take(self, timeout: float | None) -> list[Item] | Claim:
+        """What to do next: a group of entries, which may be empty, or a claim."""
+        group: list[Item] = []
+        size = 0
+        with self._changed:
+            if not self._queue and not self._closing:
+                self._changed.wait(timeout)
+            while self._queue and len(group) < GROUP_ENTRIES and size < GROUP_BYTES:
+                first = self._queue[0]
+                if isinstance(first, Claim):
+                    if not group:
+                        self._queue.popleft()
+                        self._in_flight = [first]
+                        return first
+                    break
+                self._queue.popleft()
+                size += first.size
+                if first.future.set_running_or_notify_cancel():
+                    group.append(first)
+            self._queue_bytes -= size
+            self._in_flight = list(group)
+        return group
+
+    def _commit(self, items: list[Item]) -> None:
+        self._fence.prepare([item.entry for item in items])
+        draft = Draft()
+        rows: list[LogRow] = []
+        packed: list[bytes | None] = []
+        answers: list[tuple[Item, Committed]] = []
+        for item in items:
+            entry = item.entry
+            try:
+                epoch = self._fence.admit(entry, draft)
+            except GreenroomError as error:
+                item.future.set_exception(error)
+                continue
+            if epoch is None:
+                rows.append(_row(self.newest + 1 + len(rows), item))
+                packed.append(item.packed)
+                epoch = entry.epoch
+            answers.append((item, Committed(entry.seq, epoch)))
+        try:
+            self._append(rows, packed)
+        except (duckdb.Error, TypeError, ValueError) as error:
+            if isinstance(error, duckdb.Error) and isinstance(self._database.meaning(error), StoreFull | StoreCorrupt):
+                raise
+            self._appender.clear()
+            self._isolate([item for item, _ in answers], error)
+        else:
+            self._acknowledge(rows, draft, answers)
+
+    def _append(self, rows: list[LogRow], packed: list[bytes | None]) -> None:
+        if not rows:
+            return
+        moment = utc(datetime.now(UTC))
+        with self._database.transaction():
+            self._appender.append_rows(
+                (row.lsn, uuid_of(row.stream), row.seq, row.epoch, moment, row.kind, row.key, row.payload, blocks)
+                for row, blocks in zip(rows, packed, strict=True)
+            )
+            self._appender.flush()
+
+    def _isolate(self, items: list[Item], error: Exception) -> None:
+        """One of the items cannot be written. Its neighbours can."""
+        if len(items) > 1:
+            for item in items:
+                self._commit([item])
+        else:
+            items[0].future.set_exception(InvalidArgument(f"The entry cannot be stored: {error}"))
+
+    def _acknowledge(self, rows: list[LogRow], draft: Draft, answers: list[tuple[Item, Committed]]) -> None:
+        self._states.committed([row for row in rows if row.kind != "blocks"], draft.heads)
+        self._blocks.committed(rows)
+        self._history.committed(rows)
+        self._last_commit = time.monotonic()
+        self.newest += len(rows)
+        self.commits += len(rows)
+        self.groups += 1
+        for item, committed in answers:
+            item.future.set_result(committed)
+
+    def _upkeep(self) -> bool:
+        """Do one piece of what is due besides commits, if anything is."""
+        moment = time.monotonic()
+        busy = bool(self._queue)
+        log_bytes = self._database.wal_bytes()
+        if log_bytes > 2 * self._checkpoint_bytes or (log_bytes > self._checkpoint_bytes and not busy):
+            self._checkpoint()
+        elif self._derive_now(busy, moment):
+            self._derive()
+        elif not self._states.fold(quiet=not busy and moment - self._last_commit > QUIET_SECONDS):
+            if moment - self._last_saved > WATERMARK_SECONDS and self._watermark.saved < self.newest:
+                self._save_watermark()
+            return False
+        return True
+
+    def _derive_now(self, busy: bool, moment: float) -> bool:
+        pending = self._history.pending
+        if not pending:
+            return False
+        if self._wanted > self._history.derived or pending > BACKLOG:
+            return True
+        return not busy and (pending >= DERIVED_AT_ONCE or moment - self._last_commit > LINGER_SECONDS)
+
+    def _derive(self) -> None:
+        self._blocks.derived(self._history.derive())
+        with self._changed:
+            self._changed.notify_all()
+
+    def _unfinished(self) -> bool:
+        return bool(self._history.pending or self._states.unfolded or self._watermark.saved < self.newest)
+
+    def _checkpoint(self) -> None:
+        start = time.monotonic()
+        self._database.checkpoint()
+        self.checkpoints += 1
+        self.checkpoint_ms = (time.monotonic() - start) * 1000
+        self._save_watermark()
+
+    def _save_watermark(self) -> None:
+        self._watermark.save(self.newest)
+        self._last_saved = time.monotonic()
+
+    def _break(self, error: BaseException) -> None:
+        """Stop for good: nothing is acknowledged after something could not be written."""
+        failure = StoreError(f"The writer of {self._database.path} has failed: {error!r}. Start again.")
+        if isinstance(error, StoreError):
+            failure = error
+        elif isinstance(error, duckdb.Error):
+            failure = self._database.meaning(error)
+        elif isinstance(error, OSError):
+            failure = StoreFull(f"{self._watermark.path} cannot be written ({error}). Make room on its disk.")
+        _log.critical("shard stopped", exc_info=error)
+        with self._changed:
+            self._failure = failure
+            stranded = [*self._in_flight, *self._queue]
+            self._queue.clear()
+            self._changed.notify_all()
+        for one in stranded:
+            if not one.future.done():
+                one.future.set_exception(failure)
+
+
+def _row(lsn: int, item: Item) -> LogRow:
+    entry = item.entry
+    return LogRow(lsn, entry.stream, entry.seq, entry.epoch, entry.kind, entry.key, entry.payload, item.blocks)
