@@ -69,7 +69,8 @@ class Client:
         async def attempt() -> Completion:
             refused = self._refused.setdefault(request.llm.model, set())
             while True:
-                body = build(request, stream=on_delta is not None, refused=refused)
+                stream = on_delta is not None
+                body = build(request, self.provider.endpoint_type, stream=stream, refused=refused)
                 try:
                     if on_delta is None:
                         answer = await self._post("/chat/completions", body)
@@ -151,7 +152,9 @@ class Client:
         async with self._slot():
             try:
                 async with asyncio.timeout(seconds):
-                    response = await sdk.post(
+                    # With this ``cast_to`` the SDK gives the response itself, unread, whatever the
+                    # type of ``stream_cls`` promises.
+                    answer: Any = await sdk.post(
                         path,
                         cast_to=httpx2.Response,
                         content=orjson.dumps(body),
@@ -159,6 +162,7 @@ class Client:
                         stream=True,
                         stream_cls=openai.AsyncStream[Any],
                     )
+                    response: httpx2.Response = answer
                     try:
                         yield response
                     finally:

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from actors.models.request import ModelRequest
+from storage.records import LlmConfig
 
 OPTIONAL = (
     "temperature",
@@ -26,32 +27,24 @@ _KNOWS_STRICT = {"openai", "openrouter", "xai", "vllm"}
 _KNOWS_EFFORT = {"google_ai", "groq", "openrouter", "vllm", "xai"}
 
 
-def build(request: ModelRequest, *, stream: bool, refused: Collection[str] = ()) -> dict[str, Any]:
+def build(
+    request: ModelRequest, provider: str, *, stream: bool, refused: Collection[str] = ()
+) -> dict[str, Any]:
     """The body of a ``chat/completions`` request.
 
     Args:
         request: what is asked.
+        provider: the provider's endpoint type.
         stream: whether the answer comes in pieces.
         refused: parameters that this model has turned down before.
     """
     llm = request.llm
-    provider = llm.model_endpoint_type
-    reasons = provider == "openai" and bool(_REASONING_MODEL.match(llm.model))
     body: dict[str, Any] = {"model": llm.model, "messages": request.messages}
     if provider == "mistral":
         body["messages"] = [_mistral_message(message) for message in request.messages]
     if request.tools:
-        body |= _tools(request)
-    if llm.max_tokens:
-        body["max_completion_tokens" if reasons else "max_tokens"] = llm.max_tokens
-    if not reasons:
-        body["temperature"] = min(llm.temperature, 1.0) if provider == "anthropic" else llm.temperature
-    if llm.reasoning_effort and (reasons or provider in _KNOWS_EFFORT):
-        body["reasoning_effort"] = llm.reasoning_effort
-    if llm.verbosity and reasons:
-        body["verbosity"] = llm.verbosity
-    if llm.frequency_penalty is not None and not reasons:
-        body["frequency_penalty"] = llm.frequency_penalty
+        body |= _tools(request, provider)
+    body |= _sampling(llm, provider)
     if llm.response_format and llm.response_format.get("type") != "text":
         body["response_format"] = llm.response_format
     if request.user and provider in _KNOWS_USER:
@@ -76,12 +69,25 @@ def refused_parameter(message: str, body: dict[str, Any]) -> str | None:
     return next(named, None)
 
 
-def _tools(request: ModelRequest) -> dict[str, Any]:
+def _sampling(llm: LlmConfig, provider: str) -> dict[str, Any]:
+    reasons = provider == "openai" and bool(_REASONING_MODEL.match(llm.model))
+    options: dict[str, Any] = {
+        "max_completion_tokens" if reasons else "max_tokens": llm.max_tokens,
+        "reasoning_effort": llm.reasoning_effort if reasons or provider in _KNOWS_EFFORT else None,
+        "verbosity": llm.verbosity if reasons else None,
+    }
+    if not reasons:
+        options["temperature"] = min(llm.temperature, 1.0) if provider == "anthropic" else llm.temperature
+        options["frequency_penalty"] = llm.frequency_penalty
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _tools(request: ModelRequest, provider: str) -> dict[str, Any]:
     llm = request.llm
     offered, choice = request.tools, request.tool_choice
-    if choice not in (None, "auto", "required") and llm.model_endpoint_type == "lmstudio":
+    if choice not in (None, "auto", "required") and provider == "lmstudio":
         offered, choice = [tool for tool in offered if tool["name"] == choice], "required"
-    strict = llm.strict and llm.model_endpoint_type in _KNOWS_STRICT
+    strict = llm.strict and provider in _KNOWS_STRICT
     part: dict[str, Any] = {
         "tools": [{"type": "function", "function": _strict(tool) if strict else tool} for tool in offered]
     }

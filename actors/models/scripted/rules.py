@@ -30,7 +30,7 @@ THINK = re.compile(r"(?i)^\s*think\b")
 MUST_CALL = re.compile(r"(?i)must call (?P<tool>[\w.-]+)")
 KNOWN_NAME = re.compile(rf"(?i:\bname(?: is|['\u2019]s|:))\s*{_NAME}")
 
-_SMALL_WORDS = set("is are was the a an of in on to my called named about".split())
+_SMALL_WORDS = set("is are was the a an of in on to my called named about".split())  # noqa: SIM905
 
 
 @dataclass(slots=True)
