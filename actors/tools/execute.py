@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import orjson
+
 from actors.tools import schema
 from actors.tools.builtin import BY_ID
 from actors.tools.context import ToolContext
@@ -36,8 +38,8 @@ def parse_arguments(call: ToolCall) -> dict[str, Any]:
         ValueError: they are no JSON object.
     """
     try:
-        arguments = json.loads(call.arguments or "{}")
-    except ValueError as error:
+        arguments = orjson.loads(call.arguments or "{}")
+    except orjson.JSONDecodeError as error:
         raise ValueError(f"the arguments are not valid JSON: {error}") from error
     if not isinstance(arguments, dict):
         raise ValueError("the arguments must be a JSON object")  # noqa: TRY004 - one error for the model

@@ -1,16 +1,15 @@
 """Tool rules: which tool may or must be called next, and when a run may end."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from actors.tools import schema
-from actors.tools.execute import failed
-from storage.records import Message, Tool, ToolCall, ToolReturn
+from actors.tools.execute import failed, parse_arguments
+from storage.records import ToolCall, ToolReturn
 
-REFUSED = "[ToolConstraintError]"
+_REFUSED = "[ToolConstraintError]"
 """How the return of a call that the rules forbid begins."""
 
 
@@ -98,83 +97,65 @@ def deduplicate(rules: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 _R = TypeVar("_R", bound=_Rule)
 
 
-class Rules:
-    """The rules of one agent during one run. The run tells it which calls were made; calls that
-    were refused do not count.
+class ToolRules:
+    """The rules of one agent. Here ``calls`` are the names of the tools that the run has called so
+    far, refused calls left out, and ``output`` is what the last of them returned.
 
     Args:
         rules: as ``Agent.tool_rules`` has them.
-        tools: the agent's tools by name.
     """
 
-    def __init__(self, rules: Iterable[dict[str, Any]], tools: Mapping[str, Tool]) -> None:
+    def __init__(self, rules: Iterable[dict[str, Any]]) -> None:
         self._rules = _RULES.validate_python(list(rules))
-        self._tools = tools
-        self._calls: list[str] = []
-        self._output = ""
         self.needing_approval = {rule.tool_name for rule in self._of(RequiresApproval)}
+        self.orders = any(not isinstance(rule, RequiresApproval) for rule in self._rules)
+        """Whether a rule depends on the order of calls, so that they cannot run at the same time."""
 
-    @property
-    def ordered(self) -> bool:
-        """Whether there are rules that depend on the order of calls, so that they cannot run together."""
-        return any(not isinstance(rule, RequiresApproval) for rule in self._rules)
-
-    def record(self, calls: Sequence[ToolCall], returns: Mapping[str, ToolReturn]) -> None:
-        """Take note of a step's calls, with their returns by call id."""
-        for call in calls:
-            self._note(returns[call.id])
-
-    def replay(self, message: Message) -> None:
-        """Take note of what an earlier message of this run has called."""
-        for returned in message.tool_returns:
-            self._note(returned)
-
-    def allowed(self) -> list[str]:
-        """The tools that may be called next."""
-        only = self._only()
+    def allowed(self, tools: Iterable[str], calls: Sequence[str], output: str | None = None) -> list[str]:
+        """The tools, out of ``tools``, that may be called next."""
+        only = self._only(calls, output or "")
         return [
             name
-            for name in self._tools
-            if not self._used_up(name) and (self._after_parent(name) if only is None else name in only)
+            for name in tools
+            if not self._used_up(name, calls)
+            and (self._after_parent(name, calls) if only is None else name in only)
         ]
 
-    def choice(self, required: bool) -> str | None:
-        """What the next model call is told about tools: ``None`` lets the model choose, ``required``
-        asks for one of the allowed ones, else the name of the one that it has to call.
+    def must_call(self, calls: Sequence[str]) -> bool:
+        """Whether a rule demands a tool call next, whatever the model would rather do."""
+        return self.has_children(calls[-1]) if calls else bool(self._of(RunFirst))
 
-        Args:
-            required: whether the agent's loop wants a tool call in any case.
-        """
-        allowed = self.allowed()
-        must = self._only() is not None
-        if not allowed or not (must or required):
-            return None
-        return allowed[0] if must and len(allowed) == 1 else "required"
+    def prefilled(self, name: str, calls: Sequence[str]) -> dict[str, Any]:
+        """The arguments that a rule sets for the next call of this tool."""
+        if not calls:
+            nodes = [(rule.tool_name, rule.args) for rule in self._of(RunFirst)]
+        else:
+            parents = [rule for rule in self._of(ConstrainChildTools) if rule.tool_name == calls[-1]]
+            nodes = [(node.name, node.args) for rule in parents for node in rule.child_arg_nodes or []]
+        found: dict[str, Any] = {}
+        for tool_name, arguments in nodes:
+            if tool_name == name:
+                found |= arguments or {}
+        return found
 
-    def prefill(self, call: ToolCall) -> ToolCall:
-        """The call with the arguments that a rule sets, which win over the model's.
-
-        Raises:
-            ValueError: a rule's arguments do not fit the tool.
-        """
-        fixed = self._fixed(call.name)
-        if not fixed:
-            return call
-        described = self._tools[call.name].json_schema
-        parameters = {**described["parameters"], "required": []}
-        schema.check({**described, "parameters": parameters}, fixed)
+    @staticmethod
+    def with_arguments(call: ToolCall, prefilled: dict[str, Any]) -> ToolCall:
+        """The call with these arguments in place of the model's of the same names."""
         try:
-            given = json.loads(call.arguments or "{}")
+            given = parse_arguments(call)
         except ValueError:
-            return call  # running it will tell the model what is wrong
-        return call.model_copy(update={"arguments": json.dumps({**given, **fixed}, ensure_ascii=False)})
+            return call  # running it tells the model what is wrong
+        return call.model_copy(update={"arguments": json.dumps({**given, **prefilled}, ensure_ascii=False)})
 
-    def refuse(self, call: ToolCall) -> ToolReturn | None:
-        """The return of a call that the rules forbid now; ``None`` if it may run."""
-        allowed = self.allowed()
-        if call.name in allowed or call.name not in self._tools:
-            return None
-        return failed(call, f"{REFUSED} Cannot call {call.name}, valid tools include: {allowed}.")
+    @staticmethod
+    def refuse(call: ToolCall, allowed: Sequence[str]) -> ToolReturn:
+        """The return of a call that the rules forbid now."""
+        return failed(call, f"{_REFUSED} Cannot call {call.name}, valid tools include: {list(allowed)}.")
+
+    @staticmethod
+    def accepted(returns: Iterable[ToolReturn]) -> list[str]:
+        """Names of the tools that were called, refused calls left out."""
+        return [each.name for each in returns if not each.content.startswith(_REFUSED)]
 
     def ends(self, name: str) -> bool:
         """Whether a call of this tool ends the run."""
@@ -189,65 +170,45 @@ class Rules:
         parents = (*self._of(ConstrainChildTools), *self._of(Conditional))
         return any(rule.tool_name == name for rule in parents)
 
-    def missing(self) -> list[str]:
+    def missing(self, calls: Sequence[str]) -> list[str]:
         """Tools that have to be called before the run ends, and have not been."""
         wanted = dict.fromkeys(rule.tool_name for rule in self._of(RequiredBeforeExit))
-        return [name for name in wanted if name not in self._calls]
+        return [name for name in wanted if name not in calls]
 
     def _of(self, kind: type[_R]) -> list[_R]:
         return [rule for rule in self._rules if isinstance(rule, kind)]
 
-    def _note(self, returned: ToolReturn) -> None:
-        if not returned.content.startswith(REFUSED):
-            self._calls.append(returned.name)
-            self._output = returned.content
-
-    def _only(self) -> set[str] | None:
+    def _only(self, calls: Sequence[str], output: str) -> set[str] | None:
         """The tools that a rule limits the next call to; ``None`` if none does."""
-        if not self._calls:
+        if not calls:
             return {rule.tool_name for rule in self._of(RunFirst)} or None
-        last, only = self._calls[-1], set[str]()
-        limited = False
-        for children in self._of(ConstrainChildTools):
-            if children.tool_name == last:
-                limited = True
-                only.update(children.children)
-        for condition in self._of(Conditional):
-            if condition.tool_name == last:
-                child = self._mapped(condition)
-                limited = limited or child is not None or condition.require_output_mapping
-                only.update([child] if child else [])
-        return only if limited else None
+        limits: list[set[str]] = [
+            set(rule.children) for rule in self._of(ConstrainChildTools) if rule.tool_name == calls[-1]
+        ]
+        for rule in self._of(Conditional):
+            if rule.tool_name == calls[-1]:
+                child = _mapped(rule, output)
+                if child or rule.require_output_mapping:
+                    limits.append({child} if child else set())
+        return set().union(*limits) if limits else None
 
-    def _mapped(self, rule: Conditional) -> str | None:
-        mapping = rule.child_output_mapping
-        if self._output in mapping:
-            return mapping[self._output]
-        # A tool that returns True is read as "True", while JSON clients write "true".
-        for output, child in mapping.items():
-            if output.casefold() == self._output.casefold():
-                return child
-        return rule.default_child
-
-    def _used_up(self, name: str) -> bool:
+    def _used_up(self, name: str, calls: Sequence[str]) -> bool:
         limits = [rule.max_count_limit for rule in self._of(MaxCountPerStep) if rule.tool_name == name]
-        return bool(limits) and self._calls.count(name) >= min(limits)
+        return bool(limits) and calls.count(name) >= min(limits)
 
-    def _after_parent(self, name: str) -> bool:
+    def _after_parent(self, name: str, calls: Sequence[str]) -> bool:
         parents = {rule.tool_name for rule in self._of(ParentLastTool) if name in rule.children}
-        return not parents or (bool(self._calls) and self._calls[-1] in parents)
+        return not parents or (bool(calls) and calls[-1] in parents)
 
-    def _fixed(self, name: str) -> dict[str, Any]:
-        fixed: dict[str, Any] = {}
-        if not self._calls:
-            for first in self._of(RunFirst):
-                fixed |= (first.args or {}) if first.tool_name == name else {}
-            return fixed
-        for parent in self._of(ConstrainChildTools):
-            if parent.tool_name == self._calls[-1]:
-                for node in parent.child_arg_nodes or []:
-                    fixed |= (node.args or {}) if node.name == name else {}
-        return fixed
+
+def _mapped(rule: Conditional, output: str) -> str | None:
+    if output in rule.child_output_mapping:
+        return rule.child_output_mapping[output]
+    # A tool that returns True is read as "True", while JSON clients write "true".
+    for case, child in rule.child_output_mapping.items():
+        if case.casefold() == output.casefold():
+            return child
+    return rule.default_child
 
 
 def render(rules: Iterable[dict[str, Any]]) -> str:
@@ -263,11 +224,11 @@ def _words(rule: ToolRule) -> str:
     name = rule.tool_name
     match rule:
         case RunFirst():
-            text = f"is the first tool you call."
+            text = "is the first tool you call."
         case ExitLoop():
-            text = f"ends your turn."
+            text = "ends your turn."
         case ContinueLoop():
-            text = f"is followed by another step of yours."
+            text = "is followed by another step of yours."
         case Conditional():
             cases = [f"{child} if it returns {output}" for output, child in rule.child_output_mapping.items()]
             other = [f"else {rule.default_child}"] if rule.default_child else []
@@ -279,7 +240,7 @@ def _words(rule: ToolRule) -> str:
         case ParentLastTool():
             text = f"has to come right before any call of: {', '.join(rule.children)}."
         case RequiredBeforeExit():
-            text = f"has to be called before your turn ends."
+            text = "has to be called before your turn ends."
         case RequiresApproval():
-            text = f"only runs once the user has approved the call."
+            text = "only runs once the user has approved the call."
     return f"- {name} {text}"
