@@ -171,7 +171,7 @@ class Agent:
             ]
         elif self._loading:
             # The version being loaded may be the one before.
-            self._loading.add_done_callback(lambda loading: loading.exception() or self.refresh(block))
+            self._loading.add_done_callback(lambda _: self.refresh(block))
 
     async def idle(self) -> None:
         """Wait until the mailbox is empty and nothing runs."""
@@ -244,7 +244,9 @@ class Agent:
         grown, self.size = size - self.size, size
         self._on_change(self, grown)
 
-    async def _commit(self, kind: Any, payload: bytes, writes: list[BlockWrite], key: str | None = None) -> None:
+    async def _commit(
+        self, kind: Any, payload: bytes, writes: list[BlockWrite], key: str | None = None
+    ) -> None:
         entry = Entry(
             kind,
             self.id,
@@ -259,16 +261,16 @@ class Agent:
             await self.store.commit(entry)
         except (StaleEpoch, SequenceGap) as error:
             self.gone = True
-            raise Moved() from error
+            raise Moved from error
         self._seq += 1
 
     def _take(self, write: BlockWrite) -> None:
-        block = write.block
-        self.blocks = [block if each.id == block.id else each for each in self.blocks if not (each.id == block.id and block.deleted)]
         if write.based_on is None:
-            self.blocks.append(block)
-        if block.shared:
-            self._on_block(self, block)
+            self.blocks = [*self.blocks, write.block]
+        else:
+            self.refresh(write.block)
+        if write.block.shared:
+            self._on_block(self, write.block)
 
     async def _plan(self, edit: AgentEdit) -> tuple[Delta, list[Block]]:
         """The delta that makes an edit, and the blocks that the agent has after it."""
@@ -282,19 +284,18 @@ class Agent:
         for each in edit.detach_blocks:
             if each not in attached:
                 raise NotFound(f"Block {each} is not attached to agent {self.id}")
-        wanted = dict.fromkeys([*(each for each in attached if each not in edit.detach_blocks), *edit.attach_blocks])
-        blocks = await self._find_blocks(list(wanted))
+        kept = [each for each in attached if each not in edit.detach_blocks]
+        blocks = await self._find_blocks(list(dict.fromkeys([*kept, *edit.attach_blocks])))
         changes["block_ids"] = [block.id for block in blocks]
 
         delta = Delta(agent=changes)
+        context, history = self.state.context, self.state.history
         if edit.reset_messages:
             delta.messages = edit.initial_messages
-            kept = [*self.state.context[:1], *edit.initial_messages]
-            delta.context = [message.id for message in kept]
+            context, history = [*context[:1], *delta.messages], history + len(delta.messages)
+            delta.context = [message.id for message in context]
         if edit.reset_messages or blocks != self.blocks or edit.set.keys() & compiled.FIELDS:
             after = agent.model_validate({**agent.model_dump(), **changes})
-            context = [*self.state.context[:1], *edit.initial_messages] if delta.context else self.state.context
-            history = self.state.history + len(delta.messages)
             delta.system = compiled.compile_text(after, blocks, history, context)
             delta.compiled = compiled.versions(blocks)
         return delta, blocks
@@ -345,7 +346,8 @@ class Agent:
             job.emit(Failed(error, request.run_id if request else ""), last=True)
         except Exception:
             log.exception("A run of agent %s failed", self.id)
-            job.emit(Failed(GreenroomError("An unknown error occurred"), request.run_id if request else ""), last=True)
+            error = GreenroomError("An unknown error occurred")
+            job.emit(Failed(error, request.run_id if request else ""), last=True)
         finally:
             self._loop = None
 
@@ -358,11 +360,12 @@ class Agent:
 
     async def _earlier(self, request: SendRequest, *, again: bool) -> Run | None:
         """The ended run that already answered this request, if there is one."""
-        run_id = next((self.state.keys[each.otid] for each in request.messages if each.otid in self.state.keys), None)
-        if run_id is None and not again:
+        keys = self.state.keys
+        first = next((keys[each.otid] for each in request.messages if each.otid in keys), None)
+        if first is None and not again:
             return None
         try:
-            run = await self.store.run(run_id or request.run_id)
+            run = await self.store.run(first or request.run_id)
         except NotFound:
             return None
         return run if run.ended else None

@@ -7,10 +7,13 @@ A batch forms by itself while the calls before it are under way, so a lone item 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
-class Batcher[Item, Result]:
+class Batcher(Generic[Item, Result]):
     """Sends items in their order, in batches.
 
     Args:

@@ -63,6 +63,14 @@ def session_directory(data: Path) -> Path:
     return Path(tempfile.gettempdir()) / f"greenroom-{name}"
 
 
+def actor(kind: type, **options: Any) -> Any:
+    """A class as an actor class with what all our actors have in common: Ray starts them again when
+    they die, and never repeats a call by itself, because a repeated call could be out of order."""
+    common = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 0, "max_concurrency": 10_000}
+    remote: Any = ray.remote
+    return remote(enable_task_events=False, **common, **options)(kind)
+
+
 def here() -> NodeAffinitySchedulingStrategy:
     """Places an actor on this process's node: where the store's files are."""
     return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)

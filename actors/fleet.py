@@ -106,9 +106,7 @@ class Fleet:
         cluster.stop(self.options.data.expanduser())
 
     async def _open_shards(self, directory: Path) -> list[Any]:
-        actor = ray.remote(
-            num_cpus=0, max_restarts=-1, max_task_retries=0, max_concurrency=10_000, enable_task_events=False
-        )(ShardActor).options(scheduling_strategy=cluster.here())
+        actor = cluster.actor(ShardActor).options(scheduling_strategy=cluster.here())
         count = self.options.shards
         shards = [
             actor.remote(directory / f"shard-{index}.duckdb", index, count) for index in range(count)
@@ -120,18 +118,8 @@ class Fleet:
         return shards
 
     def _launch(self, name: str, restore: Callable[[Channel], Awaitable[None]]) -> Channel:
-        host = (
-            ray.remote(
-                num_cpus=0,
-                max_restarts=-1,
-                max_task_retries=0,
-                max_concurrency=10_000,
-                concurrency_groups={"control": 2},
-                enable_task_events=False,
-            )(Host)
-            .options(scheduling_strategy="SPREAD")
-            .remote(name, self.store.shards, self.options, self._providers)
-        )
+        actor = cluster.actor(Host, concurrency_groups={"control": 2}).options(scheduling_strategy="SPREAD")
+        host = actor.remote(name, self.store.shards, self.options, self._providers)
         self._hosts.append(host)
         return Channel(host, restore, self._tell)
 
@@ -149,7 +137,7 @@ class Fleet:
                 try:
                     await asyncio.wait_for(_plain(channel.host.health.remote()), STUCK_SECONDS)
                 except TimeoutError:
-                    log.error("A host has not answered for %d seconds; starting it again", STUCK_SECONDS)
+                    log.warning("A host has not answered for %d seconds; starting it again", STUCK_SECONDS)
                     ray.kill(channel.host, no_restart=False)
                 except ray.exceptions.RayActorError:
                     pass  # Its channel sees that too, and restores it.

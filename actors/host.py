@@ -134,23 +134,21 @@ class Host:
         }
 
     def _begin(self, operation: Operation) -> None:
-        if operation.kind == "refresh":
-            self._refresh(operation.payload)
-            return self._reply(operation, Done(None), last=True)
-        if operation.kind == "cancel":
-            agent = self._agents.get(operation.agent_id)
-            return self._spawn(operation, agent.cancel(operation.payload) if agent else _nothing())
-        agent = self._resident(operation.agent_id)
-        emit = partial(self._emit, operation)
+        emit = partial(self._reply, operation)
         match operation.kind:
             case "send":
-                agent.post(operation.payload, emit, again=operation.again)
+                self._resident(operation.agent_id).post(operation.payload, emit, again=operation.again)
             case "settle":
-                agent.post(None, emit)
+                self._resident(operation.agent_id).post(None, emit)
             case "edit":
-                self._spawn(operation, agent.edit(operation.payload))
+                self._spawn(operation, self._resident(operation.agent_id).edit(operation.payload))
             case "delete":
-                self._spawn(operation, self._delete(agent))
+                self._spawn(operation, self._delete(self._resident(operation.agent_id)))
+            case "cancel":
+                self._spawn(operation, self._cancel(operation.agent_id, operation.payload))
+            case "refresh":
+                self._refresh(operation.payload)
+                emit(Done(None), last=True)
 
     def _resident(self, agent_id: str) -> Agent:
         agent = self._agents.get(agent_id)
@@ -190,11 +188,12 @@ class Host:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _emit(self, operation: Operation, event: Event | Done, last: bool) -> None:
-        self._reply(operation, event, last=last)
-
-    def _reply(self, operation: Operation, event: Event | Done, *, last: bool) -> None:
+    def _reply(self, operation: Operation, event: Event | Done, last: bool) -> None:
         self._outbox.put(Reply(operation.id, event, last))
+
+    async def _cancel(self, agent_id: str, run_ids: list[str] | None) -> dict[str, str]:
+        agent = self._agents.get(agent_id)
+        return await agent.cancel(run_ids) if agent else {}
 
     async def _delete(self, agent: Agent) -> None:
         await agent.delete()
@@ -255,6 +254,3 @@ class Host:
         self._refresh(block)
         self._outbox.put(Reply(ANNOUNCEMENT, Done(block), last=True))
 
-
-async def _nothing() -> dict[str, str]:
-    return {}

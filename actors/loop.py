@@ -5,20 +5,20 @@ import asyncio
 import logging
 import time
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from actors import agent_types, compiled
-from actors.continuation import after_heartbeats, after_tools
 from actors.models import Completion, ModelError, ModelRequest, count
-from actors.packing import HIDDEN, pack_heartbeat
+from actors.packing import pack_heartbeat
 from actors.pieces import Pieces
 from actors.prompt import to_chat
 from actors.protocol import Ended, Failed, Made, SendRequest
 from actors.tools import Memory, ToolContext, execute
 from actors.tools.builtin import BY_ID
 from actors.tools.memory_tools import MEMORY_TOOLS
-from actors.tools.rules import Rules
+from actors.tools.rules import ToolRules
 from actors.tools.schema import with_heartbeat
+from actors.turns import Next, Turn, after_heartbeat_step, after_plain_step
 from storage.errors import GreenroomError, StaleBlock
 from storage.ids import new_id, slot_of
 from storage.records import (
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from actors.agent import Agent, Emit
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 _COMPLETED = ("end_turn", "max_steps", "tool_rule", "requires_approval")
 
@@ -68,11 +69,13 @@ class Loop:
         self._over = asyncio.Event()
         state = agent.state
         self._llm: LlmConfig = request.override_llm or state.agent.llm_config
-        self._heartbeats = agent_types.uses_heartbeats(state.agent.agent_type)
+        self._kind = agent_types.get(state.agent.agent_type)
         self._tools: dict[str, Tool] = {
             tool.name: tool for each in state.agent.tool_ids if (tool := BY_ID.get(each))
         }
-        self._rules = Rules(state.agent.tool_rules, self._tools)
+        self._rules = ToolRules(state.agent.tool_rules)
+        self._called: list[str] = []
+        self._output: str | None = None
         self._made: list[Message] = []
         self._shown: set[str] = set()
         self._inputs: list[Message] = []
@@ -124,13 +127,13 @@ class Loop:
         if self._work:
             self._work.cancel()
 
-    async def _interruptible[T](self, work: Coroutine[Any, Any, T]) -> T:
+    async def _interruptible(self, work: Coroutine[Any, Any, T]) -> T:
         if self._reason:
             work.close()
             raise self._reason
-        self._work = asyncio.create_task(work)
+        task = self._work = asyncio.create_task(work)
         try:
-            return await self._work
+            return await task
         except asyncio.CancelledError:
             if self._reason:
                 raise self._reason from None
@@ -176,7 +179,7 @@ class Loop:
             returns = await self._interruptible(self._run_tools(answer.tool_calls))
             step.step_ns = time.perf_counter_ns() - started
             step.tool_ns = step.step_ns - step.llm_ns
-            await self._commit(step, answer, completion.finish_reason, returns, prompt)
+            await self._commit(step, answer, completion, returns, prompt)
         except Cancelled:
             await self._end_early(step, "cancelled", "cancelled", [*self._inputs, *pieces.partial()])
             raise
@@ -189,21 +192,25 @@ class Loop:
 
     async def _ask(self, system: str, pieces: Pieces) -> Completion:
         state = self._agent.state
-        schemas = [self._schema(self._tools[name]) for name in self._rules.allowed()]
+        schemas = [self._schema(self._tools[name]) for name in self._allowed()]
+        must_call = self._kind.heartbeats or self._rules.must_call(self._called)
         request = ModelRequest(
             llm=self._llm,
             messages=to_chat(
                 [*state.context[1:], *self._inputs], state.agent, system=self._request.override_system or system
             ),
             tools=schemas,
-            tool_choice=self._rules.choice(required=self._heartbeats),
+            tool_choice="required" if schemas and must_call else None,
             user=self._agent.id,
         )
         streamed = self._request.reply == "tokens"
         return await self._agent.models.complete(request, pieces if streamed else None)
 
+    def _allowed(self) -> list[str]:
+        return self._rules.allowed(self._tools, self._called, self._output)
+
     def _schema(self, tool: Tool) -> dict[str, Any]:
-        if self._heartbeats and not self._rules.ends(tool.name):
+        if self._kind.heartbeats and not self._rules.ends(tool.name):
             return with_heartbeat(tool.json_schema)
         return tool.json_schema
 
@@ -220,11 +227,12 @@ class Loop:
         """Run the calls that do not edit memory; the others run when the step is committed."""
         returns: dict[str, ToolReturn] = {}
         together: list[ToolCall] = []
-        parallel = self._llm.parallel_tool_calls and not self._rules.ordered
+        parallel = self._llm.parallel_tool_calls and not self._rules.orders
+        allowed = self._allowed()
         for call in calls:
             tool = self._tools.get(call.name)
-            if refusal := self._rules.refuse(call):
-                returns[call.id] = refusal
+            if tool and call.name not in allowed:
+                returns[call.id] = self._rules.refuse(call, allowed)
             elif tool and call.name in MEMORY_TOOLS:
                 continue
             elif tool and parallel and tool.enable_parallel_execution:
@@ -235,18 +243,21 @@ class Loop:
         return returns | {each.tool_call_id: each for each in done}
 
     async def _execute(self, call: ToolCall, memory: Memory | None = None) -> ToolReturn:
+        prefilled = self._rules.prefilled(call.name, self._called)
+        if prefilled:
+            call = self._rules.with_arguments(call, prefilled)
         context = ToolContext(
             agent=self._agent.state.agent,
             memory=memory or Memory(self._agent.blocks, self._agent.id),
             search=self._agent.store.messages,
             tools=self._tools,
         )
-        return await execute(self._rules.prefill(call), context)
+        return await execute(call, context)
 
     # committing
 
     async def _commit(
-        self, step: Step, answer: Message, finish_reason: str, returns: dict[str, ToolReturn], prompt: Delta
+        self, step: Step, answer: Message, completion: Completion, returns: dict[str, ToolReturn], prompt: Delta
     ) -> None:
         """Run the memory tools on the blocks as they are now, and commit everything the step did.
 
@@ -257,12 +268,16 @@ class Loop:
             returns = await self._edit_far_blocks(answer, returns)
             while True:
                 memory = Memory(agent.blocks, agent.id)
-                answers = {call.id: returns.get(call.id) or await self._execute(call, memory) for call in calls}
-                rules = self._rules.after(calls, answers)
-                decide = after_heartbeats if self._heartbeats else after_tools
-                last = self.run.steps + 1 >= self._request.max_steps
-                stop, nudge = decide(rules, calls, answers, finish_reason, last)
-                delta = self._delta(step, answer, list(answers.values()), stop, nudge, prompt)
+                answers = [returns.get(call.id) or await self._execute(call, memory) for call in calls]
+                turn = Turn(
+                    calls=calls,
+                    returns=answers,
+                    called=[*self._called, *self._rules.accepted(answers)],
+                    finish_reason=completion.finish_reason,
+                    last=self.run.steps + 1 >= self._request.max_steps,
+                )
+                after = after_heartbeat_step if self._kind.heartbeats else after_plain_step
+                delta = self._delta(step, answer, answers, after(turn, self._rules), prompt)
                 if [block.id for block in memory.blocks] != agent.state.agent.block_ids:
                     delta.agent = {"block_ids": [block.id for block in memory.blocks]}
                 try:
@@ -272,39 +287,35 @@ class Loop:
                     await agent.refresh_blocks()
         assert delta.run
         self.run = delta.run
-        self._rules, self._inputs = rules, []
+        self._called, self._inputs = turn.called, []
+        self._output = answers[-1].content if answers else None
         for message in delta.messages:
             if message.role in ("assistant", "tool"):
                 self._made.append(message)
                 self._show(message)
 
     def _delta(
-        self,
-        step: Step,
-        answer: Message,
-        returns: list[ToolReturn],
-        stop: StopReason | None,
-        nudge: str | None,
-        prompt: Delta,
+        self, step: Step, answer: Message, returns: list[ToolReturn], after: Next, prompt: Delta
     ) -> Delta:
         state = self._agent.state
         messages = [*self._inputs, answer]
         if returns:
             tokens = sum(count(each.content, step.model) for each in returns)
             messages.append(self._message("tool", step, tool_returns=returns, name=returns[0].name, tokens=tokens))
-        if nudge:
-            text = pack_heartbeat(nudge, now(), state.agent.timezone) if self._heartbeats else HIDDEN + nudge
+        if text := after.nudge:
+            if self._kind.heartbeats:
+                text = pack_heartbeat(text, now(), state.agent.timezone)
             messages.append(self._message("user", step, content=text, tokens=count(text, step.model)))
         run = self.run.model_copy(
             update={"steps": self.run.steps + 1, "usage": self.run.usage + step.usage}
         )
-        step.stop_reason = stop
-        if stop:
-            run = closed(run, "completed" if stop in _COMPLETED else "failed", stop)
+        step.stop_reason = after.stop
+        if after.stop:
+            run = closed(run, "completed" if after.stop in _COMPLETED else "failed", after.stop)
         delta = Delta(messages=messages, run=run, step=step)
         if prompt.system != state.context[0].content:
             delta.system, delta.compiled = prompt.system, prompt.compiled
-        if stop and state.agent.message_buffer_autoclear:
+        if after.stop and (state.agent.message_buffer_autoclear or self._kind.autoclear):
             delta.context = [state.context[0].id]
         return delta
 
@@ -381,7 +392,9 @@ class Loop:
         """Remember what the run did before the process it ran in died."""
         self._made = [each for each in messages if each.role in ("assistant", "tool")]
         for message in messages:
-            self._rules.replay(message)
+            self._called += self._rules.accepted(message.tool_returns)
+            if message.tool_returns:
+                self._output = message.tool_returns[-1].content
 
     def _show(self, message: Message) -> None:
         if self._request.reply != "result" and message.id not in self._shown:

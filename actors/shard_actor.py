@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import GreenroomError, StoreError
-from storage.records import Entry
-from storage.shard import Committed, Shard
+from storage.records import Committed, Entry
+from storage.shard import Shard
 
 READERS = 4
 LOCK_WAIT = 30.0

@@ -3,7 +3,7 @@
 import asyncio
 import heapq
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import ray
 import tenacity
@@ -16,6 +16,7 @@ from storage.records import (
     Block,
     BlockQuery,
     BlockWrite,
+    Committed,
     Entry,
     Loaded,
     Message,
@@ -26,7 +27,8 @@ from storage.records import (
     StepQuery,
     now,
 )
-from storage.shard import Committed
+
+T = TypeVar("T")
 
 RESTART_SECONDS = 60.0
 """How long to wait for a shard that Ray is starting again."""
@@ -150,9 +152,8 @@ class Store:
         """Change fields of a block, whoever else is changing it; answers the new version."""
         while True:
             old = await self.block(block_id)
-            new = Block.model_validate(
-                {**old.model_dump(), "changed_by": {}, **changes, "version": old.version + 1, "updated_at": now()}
-            )
+            version = {"version": old.version + 1, "updated_at": now(), "changed_by": {}}
+            new = Block.model_validate({**old.model_dump(), **changes, **version})
             try:
                 await self.commit(Entry("blocks", block_id, 0, 0, blocks=[BlockWrite(new, old.version)]))
             except StaleBlock:
@@ -206,7 +207,7 @@ class Store:
         return await self._everywhere("stats")
 
 
-def _merge[T](pages: list[list[T]], query: Any, key: Callable[[T], str]) -> list[T]:
+def _merge(pages: list[list[T]], query: Any, key: Callable[[T], str]) -> list[T]:
     rows = list(heapq.merge(*pages, key=key, reverse=query.descending))
     if query.before and not query.after:
         return rows[-query.limit :]
