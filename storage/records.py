@@ -12,7 +12,10 @@ from typing import Any, Literal, Self
 import zstandard
 from pydantic import BaseModel, ConfigDict, Field
 
+from storage.ids import uuid_of
+
 RECENT_KEYS = 64
+LAST_PLACE = 2**63 - 1
 
 StopReason = Literal[
     "end_turn",
@@ -450,6 +453,25 @@ class AgentQuery(Page):
     """Agents that this block is attached to."""
     hidden: bool = False
     """Whether hidden agents are listed too."""
+
+
+@dataclass(slots=True, frozen=True)
+class AgentKey:
+    """Where an agent stands in a listing."""
+
+    id: str
+    value: int | None = None
+    """Microseconds since 1970 of what the listing is ordered by; None by creation, which ids tell,
+    and for agents that have no such time."""
+
+    def place(self, sign: int) -> int:
+        """A number that goes up along a listing; ``sign`` is -1 if that is descending, else 1."""
+        return LAST_PLACE if self.value is None else self.value * sign
+
+    def order(self, descending: bool) -> tuple[int, int]:
+        """Sorts the keys of several shards into the listing's order."""
+        sign = -1 if descending else 1
+        return self.place(sign), uuid_of(self.id).int * sign
 
 
 class BlockQuery(Page):

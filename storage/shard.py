@@ -18,15 +18,31 @@ from storage.errors import InvalidArgument, NotFound, StoreCorrupt
 from storage.fence import Fence
 from storage.history import History
 from storage.ids import SLOTS, is_id, slot_of
+from storage.listing import Listing
 from storage.log import read_row
 from storage.migrations import migrate
-from storage.records import Block, Committed, Entry, Loaded
+from storage.records import (
+    AgentKey,
+    AgentQuery,
+    Block,
+    BlockQuery,
+    Committed,
+    Entry,
+    Loaded,
+    Message,
+    MessageQuery,
+    Run,
+    RunQuery,
+    Step,
+    StepQuery,
+)
 from storage.sql import statements
 from storage.state import States
 from storage.watermark import Watermark
 from storage.writer import Item, Writer
 
 _SQL = statements("log")
+_META = statements("meta")
 _MB = 1 << 20
 
 
@@ -43,6 +59,7 @@ class Shard:
         self._states = States(database, tail_mb * _MB)
         self._blocks = Blocks(database)
         self._history = History(database, derived)
+        self._listing = Listing(database, index, shards)
         rows = [read_row(*row) for row in database.rows(_SQL["unfinished"], {"lsn": min(derived, folded)})]
         underived = [row for row in rows if row.lsn > derived]
         self._states.restore([row for row in rows if row.lsn > folded and row.kind != "blocks"])
@@ -179,6 +196,101 @@ class Shard:
         """The current versions of these blocks, in this order; those that do not exist are left out."""
         found = self._blocks.load({id for id in ids if is_id(id, "block")})
         return [found[id] for id in ids if id in found]
+
+    # Listings. They include everything that was acknowledged before the call.
+
+    def find_agents(
+        self, query: AgentQuery, after: AgentKey | None = None, before: AgentKey | None = None
+    ) -> list[AgentKey]:
+        """The agents of one page, in order.
+
+        Args:
+            after, before: what :meth:`agent_sort_key` says about the query's cursors. The shard that
+                owns a cursor knows; without them, this shard is asked.
+        """
+        if after is None and query.after is not None:
+            after = self.agent_sort_key(query.after, query.order_by)
+        if before is None and query.before is not None:
+            before = self.agent_sort_key(query.before, query.order_by)
+        return self._current().agents(query, after, before)
+
+    def agent_sort_key(self, agent_id: str, order_by: str) -> AgentKey | None:
+        """Where an agent stands in listings of this order; None if it does not exist."""
+        return self._current().agent_key(agent_id, order_by) if is_id(agent_id, "agent") else None
+
+    def count_agents(self, query: AgentQuery) -> int:
+        """How many agents match, on all pages."""
+        return self._current().count_agents(query)
+
+    def find_blocks(self, query: BlockQuery, attached: dict[str, int] | None = None) -> list[Block]:
+        """The blocks of one page, in order.
+
+        Args:
+            attached: how many agents each block is attached to, the sums of all shards'
+                :meth:`block_agents`; without it, the agents of this shard count.
+        """
+        return self._current().blocks(query, attached)
+
+    def count_blocks(self, query: BlockQuery, attached: dict[str, int] | None = None) -> int:
+        """How many blocks match, on all pages."""
+        return self._current().count_blocks(query, attached)
+
+    def block_agents(self) -> dict[str, int]:
+        """How many of this shard's agents each block is attached to; blocks of no agent are missing."""
+        return self._current().block_agents()
+
+    def messages(self, query: MessageQuery) -> list[Message]:
+        """A page of messages, oldest first.
+
+        Raises:
+            NotFound: there is no message under a cursor.
+        """
+        return self._current().messages(query)
+
+    def message(self, message_id: str) -> Message:
+        """Raises NotFound."""
+        return self._current().message(message_id)
+
+    def runs(self, query: RunQuery) -> list[Run]:
+        return self._current().runs(query)
+
+    def run(self, run_id: str) -> Run:
+        """Raises NotFound."""
+        return self._current().run(run_id)
+
+    def steps(self, query: StepQuery) -> list[Step]:
+        return self._current().steps(query)
+
+    def step(self, step_id: str) -> Step:
+        """Raises NotFound."""
+        return self._current().step(step_id)
+
+    def tags(self) -> list[str]:
+        """The tags of all agents and blocks, sorted, each once."""
+        return self._current().tags()
+
+    def _current(self) -> Listing:
+        self._writer.catch_up()
+        return self._listing
+
+    def stats(self) -> dict[str, int | float]:
+        """Figures for metrics: rows of each table, sizes in bytes, queues, and what the writer has done."""
+        return {
+            **{f"rows_{table}": rows for table, rows in self._database.rows(_META["count_rows"])},
+            "database_bytes": self._database.path.stat().st_size,
+            "log_bytes": self._database.wal_bytes(),
+            "tail_bytes": self._states.tail_bytes,
+            "unfolded_agents": self._states.unfolded,
+            "underived_entries": self._history.pending,
+            "unreadable_entries": self._history.unreadable,
+            "newest_entry": self._writer.newest,
+            "acknowledged_entry": self._watermark.saved,
+            "queued": self._writer.queued,
+            "commits": self._writer.commits,
+            "groups": self._writer.groups,
+            "checkpoints": self._writer.checkpoints,
+            "last_checkpoint_ms": self._writer.checkpoint_ms,
+        }
 
 
 def _check_complete(database: Database, watermark: Watermark, repair: bool) -> None:
