@@ -85,9 +85,8 @@ def metadata_section(
         f"- {recall} previous messages between you and the user are stored in recall memory",
     ]
     if archival:
-        lines.append(
-            f"- {archival} total memories you created are stored in archival memory (use tools to access them)"
-        )
+        stored = f"- {archival} total memories you created are stored in archival memory"
+        lines.append(f"{stored} (use tools to access them)")
     if archive_tags:
         lines.append(f"- Available archival memory tags: {', '.join(archive_tags)}")
     return "\n".join(["<memory_metadata>", *lines, "</memory_metadata>"])
@@ -95,9 +94,8 @@ def metadata_section(
 
 def _block(block: Block, *, numbered: bool) -> str:
     lines = block.value.split("\n")
-    value = (
-        "\n".join(f"{number}→ {line}" for number, line in enumerate(lines, 1)) if numbered else block.value
-    )
+    if numbered:
+        lines = [f"{number}→ {line}" for number, line in enumerate(lines, 1)]
     return "\n".join(
         [
             f"<{block.label}>",
@@ -111,7 +109,7 @@ def _block(block: Block, *, numbered: bool) -> str:
             "</metadata>",
             *([_WARNING] if numbered else []),
             "<value>",
-            "\n".join(numbers if numbered else lines),
+            *lines,
             "</value>",
             f"</{block.label}>",
         ]
