@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from server import auth, errors, routes
+from server.known_agents import KnownAgents
 from server.metrics import METRICS, Metrics
 from server.origins import Origins
 from server.routing import ROUTES, SERVER, Routes, Server, mount
@@ -40,7 +41,7 @@ def create_app(
     if settings.password is not None:
         middlewares.append(auth.require(settings.password))
     app = web.Application(middlewares=middlewares, client_max_size=int(settings.max_body_mb * 2**20))
-    app[SERVER] = Server(settings, fleet, catalog)
+    app[SERVER] = Server(settings, fleet, catalog, KnownAgents(fleet))
     app[METRICS] = Metrics()
     app[ROUTES] = {}
     for resource in resources:

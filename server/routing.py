@@ -23,6 +23,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from server.errors import InvalidRequest
 from server.inputs import contains_nul, query_values, read_json
+from server.known_agents import KnownAgents
 
 if TYPE_CHECKING:
     from actors.fleet import Fleet
@@ -46,6 +47,7 @@ class Server:
     settings: "Settings"
     fleet: "Fleet"
     catalog: "Catalog"
+    known: KnownAgents
 
 
 @dataclass(frozen=True, eq=False)
