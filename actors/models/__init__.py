@@ -12,7 +12,7 @@ from actors.models.errors import (
     ModelTimeout,
 )
 from actors.models.models import Models
-from actors.models.providers import SCRIPTED, Provider, provider_from_api, providers_from_environment
+from actors.models.providers import SCRIPTED, Provider, providers_from_environment
 from actors.models.request import Completion, ModelDelta, ModelRequest
 from actors.models.tokens import count, estimate, estimate_prompt, is_exact
 
@@ -38,6 +38,5 @@ __all__ = [
     "estimate",
     "estimate_prompt",
     "is_exact",
-    "provider_from_api",
     "providers_from_environment",
 ]

@@ -1,7 +1,8 @@
 """Reading a provider's answer, whole or in pieces, however sloppy the provider is."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 from uuid import uuid4
 
 import orjson
@@ -16,20 +17,7 @@ from storage.records import ToolCall, Usage
 OnDelta = Callable[[ModelDelta], None]
 
 
-def parse(data: bytes, provider: Provider, prompt_tokens: Callable[[], int]) -> Completion:
-    """Read an answer that came in one piece.
-
-    Args:
-        data: body of the response.
-        provider: who answered, for errors.
-        prompt_tokens: estimates the prompt's size, in case the provider does not tell.
-
-    Raises:
-        ModelError: there is no answer in it.
-    """
-    pieces = Pieces(provider)
-    pieces.add(_load(data, provider), "message")
-    return pieces.finish(prompt_tokens)
+LONGEST_LINE = 4 * 2**20
 
 
 class Pieces:
@@ -46,9 +34,9 @@ class Pieces:
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._signature: str | None = None
-        self._calls: list[dict[str, Any]] = []
-        self._finish_reason: str | None = None
-        self._usage: dict[str, Any] | None = None
+        self._calls: list[_Call] = []
+        self._finish_reason = ""
+        self._usage: dict[str, Any] = {}
         self._id = ""
         self._buffer = b""
         self._answered = False
@@ -56,123 +44,135 @@ class Pieces:
         self.begun = False
         """Whether ``on_delta`` has been told anything."""
 
+    def whole(self, data: bytes) -> None:
+        """Take an answer that came in one piece."""
+        self._add(_load(data, self._provider), "message")
+        self._done = True
+
     def feed(self, data: bytes) -> None:
         """Take the next bytes of an event stream."""
         *lines, self._buffer = (self._buffer + data).split(b"\n")
+        if len(self._buffer) > LONGEST_LINE:
+            raise ModelError(f"{self._provider.name} sent an event without an end")
         for line in lines:
             payload = line[5:].strip() if line.startswith(b"data:") else b""
             if payload == b"[DONE]":
                 self._done = True
             elif payload:
-                self.add(_load(payload, self._provider), "delta")
-
-    def end(self) -> None:
-        """The stream has ended.
-
-        Raises:
-            ModelError: it ended in the middle of the answer.
-        """
-        if self._buffer.strip():
-            self.feed(b"\n")
-        if not (self._done or self._finish_reason):
-            kind = ModelError if self._answered else ModelEmptyResponse
-            raise kind(f"{self._provider.name} ended its answer in the middle")
-
-    def add(self, chunk: Any, key: str) -> None:
-        """Take one chunk of a stream (``delta``) or a whole answer (``message``)."""
-        if not isinstance(chunk, dict):
-            raise ModelError(f"{self._provider.name} sent an answer of the wrong form")
-        if chunk.get("error"):
-            raise from_body(self._provider, chunk)
-        self._id = self._id or str(chunk.get("id") or "")
-        if isinstance(chunk.get("usage"), dict):
-            self._usage = chunk["usage"]
-        for choice in (chunk.get("choices") or ())[:1]:
-            self._answered = True
-            self._finish_reason = choice.get("finish_reason") or self._finish_reason
-            self._take(choice.get(key) or {})
+                self._add(_load(payload, self._provider), "delta")
 
     def finish(self, prompt_tokens: Callable[[], int]) -> Completion:
         """The whole answer.
 
+        Args:
+            prompt_tokens: estimates the prompt's size, in case the provider does not tell.
+
         Raises:
             ModelEmptyResponse: there was none.
+            ModelError: it ended in the middle.
         """
+        if self._buffer:
+            self.feed(b"\n")
         if not self._answered:
             raise ModelEmptyResponse(f"{self._provider.name} answered with nothing")
-        calls = [
-            ToolCall(id=call["id"], name=call["name"], arguments="".join(call["arguments"]) or "{}")
-            for call in self._calls
-        ]
-        text, reasoning = "".join(self._text), "".join(self._reasoning)
+        if not (self._done or self._finish_reason):
+            raise ModelError(f"{self._provider.name} ended its answer in the middle")
         reason = self._finish_reason or "stop"
         completion = Completion(
-            text=text or None,
-            reasoning=reasoning or None,
+            text="".join(self._text) or None,
+            reasoning="".join(self._reasoning) or None,
             reasoning_signature=self._signature,
-            tool_calls=calls,
+            tool_calls=[
+                ToolCall(id=call.id, name=call.name, arguments="".join(call.arguments) or "{}")
+                for call in self._calls
+            ],
             finish_reason="tool_calls" if reason == "function_call" else reason,
             response_id=self._id,
         )
-        completion.usage = _usage(self._usage or {}, completion, prompt_tokens)
+        completion.usage = _usage(self._usage, completion, prompt_tokens)
         return completion
 
+    def _add(self, chunk: Any, key: str) -> None:
+        chunk = _object(chunk)
+        if chunk.get("error"):
+            raise from_body(self._provider, chunk)
+        self._id = self._id or str(chunk.get("id") or "")
+        self._usage = _object(chunk.get("usage")) or self._usage
+        for choice in map(_object, _list(chunk.get("choices"))[:1]):
+            self._answered = True
+            self._finish_reason = str(choice.get("finish_reason") or "") or self._finish_reason
+            self._take(_object(choice.get(key)))
+
     def _take(self, piece: dict[str, Any]) -> None:
-        reasoning = piece.get("reasoning_content") or piece.get("reasoning")
-        if isinstance(reasoning, str):
-            self._tell(self._reasoning, ModelDelta("reasoning", reasoning))
+        self._tell(self._reasoning, "reasoning", piece.get("reasoning_content") or piece.get("reasoning"))
         content = piece.get("content")
-        parts: list[dict[str, Any]] = [{"text": content}] if isinstance(content, str) else content or []
-        for part in parts:
-            if part.get("type") == "thinking":
-                for thought in part.get("thinking") or ():
-                    self._tell(self._reasoning, ModelDelta("reasoning", thought.get("text") or ""))
-                self._signature = part.get("signature") or self._signature
-            elif part.get("text"):
-                self._tell(self._text, ModelDelta("text", part["text"]))
-        if piece.get("refusal"):
-            self._tell(self._text, ModelDelta("text", piece["refusal"]))
-        for position, call in enumerate(piece.get("tool_calls") or ()):
+        self._tell(self._text, "text", content)
+        for part in map(_object, _list(content)):
+            self._tell(self._text, "text", part.get("text"))
+            for thought in map(_object, _list(part.get("thinking"))):
+                self._tell(self._reasoning, "reasoning", thought.get("text"))
+            self._signature = part.get("signature") or self._signature
+        self._tell(self._text, "text", piece.get("refusal"))
+        for position, call in enumerate(map(_object, _list(piece.get("tool_calls")))):
             self._take_call(call, position)
 
     def _take_call(self, piece: dict[str, Any], position: int) -> None:
-        function = piece.get("function") or {}
-        index = self._find_call(piece, function, position)
-        call = self._calls[index]
-        arguments = function.get("arguments") or ""
-        if not isinstance(arguments, str):
-            arguments = orjson.dumps(arguments).decode()
-        if not call["told"]:
-            call["told"] = True
-            self._tell(call["arguments"], ModelDelta("tool_call", arguments, index, call["id"], call["name"]))
-        elif arguments:
-            self._tell(call["arguments"], ModelDelta("tool_call", arguments, index))
-
-    def _find_call(self, piece: dict[str, Any], function: dict[str, Any], position: int) -> int:
-        # Some servers number every call 0 or not at all; then a new id starts a new call.
+        function = _object(piece.get("function"))
         number = piece.get("index")
-        identifier, name = piece.get("id"), function.get("name")
-        for index, call in enumerate(self._calls):
-            same = call["number"] == (position if number is None else number)
-            if same and (not identifier or identifier == call["given"]):
-                return index
-        self._calls.append(
-            {
-                "number": position if number is None else number,
-                "given": identifier,
-                "id": identifier or f"call_{uuid4().hex[:24]}",
-                "name": name or "",
-                "arguments": [],
-                "told": False,
-            }
-        )
-        return len(self._calls) - 1
-
-    def _tell(self, into: list[str], delta: ModelDelta) -> None:
-        into.append(delta.text)
+        number = position if number is None else number
+        identifier = str(piece.get("id") or "")
+        index = self._find_call(number, identifier)
+        delta = ModelDelta("tool_call", _arguments(function.get("arguments")))
+        if index is None:
+            taken = not identifier or any(call.id == identifier for call in self._calls)
+            made = f"call_{uuid4().hex[:24]}" if taken else identifier
+            call = _Call(number, identifier, made, str(function.get("name") or ""))
+            index = len(self._calls)
+            self._calls.append(call)
+            delta.tool_call_id, delta.tool_name = call.id, call.name
+        delta.index = index
+        self._calls[index].arguments.append(delta.text)
         if self._on_delta and (delta.text or delta.tool_call_id):
             self.begun = True
             self._on_delta(delta)
+
+    def _find_call(self, number: Any, identifier: str) -> int | None:
+        # Some servers number every call 0 or not at all; then a new id starts a new call.
+        for index, call in enumerate(self._calls):
+            if call.number == number and identifier in ("", call.given):
+                return index
+        return None
+
+    def _tell(self, into: list[str], kind: Literal["text", "reasoning"], text: object) -> None:
+        if isinstance(text, str) and text:
+            into.append(text)
+            if self._on_delta:
+                self.begun = True
+                self._on_delta(ModelDelta(kind, text))
+
+
+@dataclass(slots=True)
+class _Call:
+    number: Any
+    given: str
+    """The id that the provider gave, which may be none or one that another call has already."""
+    id: str
+    name: str
+    arguments: list[str] = field(default_factory=list)
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _arguments(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    return orjson.dumps(value).decode() if value else ""
 
 
 def _load(data: bytes, provider: Provider) -> Any:
@@ -217,10 +217,11 @@ def parse_vectors(data: bytes, provider: Provider, count: int) -> list[list[floa
     Raises:
         ModelError: it does not hold that many vectors.
     """
-    body = _load(data, provider)
-    if isinstance(body, dict) and body.get("error"):
+    body = _object(_load(data, provider))
+    if body.get("error"):
         raise from_body(provider, body)
-    rows = body.get("data") if isinstance(body, dict) else None
-    if not isinstance(rows, list) or len(rows) != count:
+    rows = sorted(map(_object, _list(body.get("data"))), key=lambda row: int(row.get("index", 0)))
+    vectors = [row["embedding"] for row in rows if _list(row.get("embedding"))]
+    if len(vectors) != count:
         raise ModelError(f"{provider.name} did not answer with {count} embeddings")
-    return [row["embedding"] for row in sorted(rows, key=lambda row: int(row["index"]))]
+    return vectors

@@ -74,22 +74,9 @@ class Catalog:
         self._asking = asyncio.Lock()
 
     @property
-    def providers(self) -> list[Provider]:
-        return list(self._providers.values())
-
-    @property
     def problems(self) -> dict[str, str]:
         """Why the models of a provider are not listed, by the provider's name, as of the last try."""
         return {name: listing.problem for name, listing in self._listings.items() if listing.problem}
-
-    def add(self, provider: Provider) -> None:
-        """Make a provider known, or replace the one of this name."""
-        self._providers[provider.name] = provider
-        self._listings.pop(provider.name, None)
-
-    def remove(self, name: str) -> None:
-        self._providers.pop(name, None)
-        self._listings.pop(name, None)
 
     async def list_models(self) -> list[ModelInfo]:
         """All language models, the scripted one first. A provider that does not answer is left out;
@@ -124,7 +111,7 @@ class Catalog:
         if handle == SCRIPTED:
             return _config(_SCRIPTED_MODEL)
         provider, model = await self._split(handle)
-        rows = {row["id"]: row for name, row in self._rows() if name == provider}
+        rows = {row["id"]: row for owner, row in self._rows() if owner is provider}
         return _config(_model_info(provider, rows.get(model, {"id": model})))
 
     async def resolve_embedding(self, handle: str) -> dict[str, Any]:
@@ -256,7 +243,6 @@ def _model_info(provider: Provider, row: dict[str, Any]) -> ModelInfo:
         display_name=display_name if isinstance(display_name, str) else row["id"],
         provider_name=provider.name,
         provider_type=provider.type,
-        provider_category=provider.category,
         model_endpoint_type=provider.endpoint_type,
         model_endpoint=provider.base_url,
         context_window=min(window, DEFAULT_CONTEXT_WINDOW),

@@ -10,9 +10,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import aiohttp
 import orjson
 
-from actors.models.answer import OnDelta, Pieces, parse, parse_vectors
+from actors.models.answer import OnDelta, Pieces, parse_vectors
 from actors.models.errors import ContextWindowExceeded, ModelBadRequest, ModelError
 from actors.models.failures import from_exception, from_status
 from actors.models.payload import build, refused_parameter
@@ -62,25 +63,19 @@ class Client:
 
     async def complete(self, request: ModelRequest, on_delta: OnDelta | None) -> Completion:
         """Call a model; see :meth:`Models.complete`."""
-
-        def prompt_tokens() -> int:
-            return estimate_prompt(request.messages, request.tools)
+        refused = self._refused.setdefault(request.llm.model, set())
 
         async def attempt() -> Completion:
-            refused = self._refused.setdefault(request.llm.model, set())
             while True:
                 stream = on_delta is not None
                 body = build(request, self.provider.endpoint_type, stream=stream, refused=refused)
                 try:
-                    if on_delta is None:
-                        answer = await self._post("/chat/completions", body)
-                        return parse(answer, self.provider, prompt_tokens)
-                    return await self._stream(body, on_delta, prompt_tokens)
+                    return await self._answer(request, body, on_delta)
                 except ContextWindowExceeded:
                     raise
                 except ModelBadRequest as error:
                     parameter = refused_parameter(error.detail or "", body)
-                    if parameter is None or parameter in refused:
+                    if parameter is None:
                         raise
                     refused.add(parameter)
 
@@ -114,24 +109,34 @@ class Client:
             await asyncio.sleep(pause)
         return await attempt()
 
-    async def _post(self, path: str, body: dict[str, Any]) -> bytes:
-        async with self._response(path, body, self._timeout) as response:
-            return b"".join([data async for data in self._data(response)])
-
-    async def _stream(
-        self, body: dict[str, Any], on_delta: OnDelta, prompt_tokens: Callable[[], int]
+    async def _answer(
+        self, request: ModelRequest, body: dict[str, Any], on_delta: OnDelta | None
     ) -> Completion:
         pieces = Pieces(self.provider, on_delta)
         try:
-            async with self._response("/chat/completions", body, self._timeout * STREAM_TIMEOUTS) as response:
-                async for data in self._data(response):
-                    pieces.feed(data)
-            pieces.end()
-            return pieces.finish(prompt_tokens)
+            if on_delta:
+                await self._stream(body, pieces)
+            else:
+                pieces.whole(await self._post("/chat/completions", body))
+            return pieces.finish(lambda: estimate_prompt(request.messages, request.tools))
         except ModelError as error:
             # What has been told cannot be taken back, so there is no second try.
             error.transient = error.transient and not pieces.begun
             raise
+
+    async def _post(self, path: str, body: dict[str, Any]) -> bytes:
+        async with self._response(path, body, self._timeout) as response:
+            return b"".join([data async for data in self._data(response)])
+
+    async def _stream(self, body: dict[str, Any], pieces: Pieces) -> None:
+        seconds = self._timeout * STREAM_TIMEOUTS
+        async with self._response("/chat/completions", body, seconds) as response:
+            if "json" in response.headers.get("content-type", ""):
+                # Some servers do not stream, and say so only by answering in one piece.
+                pieces.whole(b"".join([data async for data in self._data(response)]))
+                return
+            async for data in self._data(response):
+                pieces.feed(data)
 
     async def _data(self, response: "httpx2.Response") -> AsyncIterator[bytes]:
         size = 0
@@ -171,7 +176,7 @@ class Client:
                 raise from_status(
                     self.provider, error.status_code, error.body, error.response.headers
                 ) from None
-            except (openai.APIConnectionError, httpx2.HTTPError, TimeoutError) as error:
+            except (openai.APIConnectionError, httpx2.HTTPError, aiohttp.ClientError, TimeoutError) as error:
                 raise from_exception(self.provider, error) from None
 
     @asynccontextmanager

@@ -36,7 +36,7 @@ def from_status(
     said = hide_keys(said, provider)[:LONGEST_DETAIL]
     kind = _kind(status, f"{code} {said}")
     message = f"{provider.name} answered with HTTP status {status}" + (f": {said}" if said else "")
-    if kind is ModelAuthentication and provider.variable:
+    if kind is ModelAuthentication:
         message += f" (the key is taken from {provider.variable})"
     return kind(message, detail=said or None, retry_after=_retry_after(headers or {}))
 
@@ -50,7 +50,7 @@ def from_body(provider: Provider, body: dict[str, Any]) -> ModelError:
 
 def from_exception(provider: Provider, error: BaseException) -> ModelError:
     """The error of a call that got no answer."""
-    while error.__cause__ is not None:
+    while error.__cause__ is not None and not isinstance(error, TimeoutError):
         error = error.__cause__
     if isinstance(error, TimeoutError):
         return ModelTimeout(f"{provider.name} did not answer in time")

@@ -34,20 +34,12 @@ class Models:
         scripted_latency_ms: float = 0,
         scripted_tokens_per_second: float = 0,
     ) -> None:
-        self._calls = calls
-        self._timeout = timeout
-        self._retries = retries
         self._latency_ms = scripted_latency_ms
         self._tokens_per_second = scripted_tokens_per_second
-        self._clients: dict[str, Client] = {}
-        for provider in providers:
-            self.add(provider)
-
-    def add(self, provider: Provider) -> None:
-        """Make a provider known, or replace the one of this name. Calls in flight go on."""
-        self._clients[provider.name] = Client(
-            provider, calls=self._calls, timeout=self._timeout, retries=self._retries
-        )
+        self._clients = {
+            provider.name: Client(provider, calls=calls, timeout=timeout, retries=retries)
+            for provider in providers
+        }
 
     async def complete(self, request: ModelRequest, on_delta: OnDelta | None = None) -> Completion:
         """Call the model. With ``on_delta`` the answer is streamed to it while it is written.

@@ -18,7 +18,7 @@ OPTIONAL = (
     "user",
 )
 """Parameters that a call can do without when a provider or model does not take them."""
-OTHER_NAME = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
+OTHER_NAME = {"max_tokens": "max_completion_tokens"}
 
 _REASONING_MODEL = re.compile(r"^(?:o\d|gpt-5(?!.*chat))")
 _MISTRAL_CALL_ID = re.compile(r"^[A-Za-z0-9]{9}$")

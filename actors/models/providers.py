@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
@@ -26,6 +26,8 @@ class Kind:
     url: str | None
     url_variable: str | None
     key_variable: str | None
+    rooted: bool = False
+    """Whether its address may be given without the ``/v1`` that the protocol is served under."""
 
     @property
     def variable(self) -> str:
@@ -54,13 +56,13 @@ KINDS = [
     Kind("openrouter", "openrouter", "openrouter",
          "https://openrouter.ai/api/v1", None, "OPENROUTER_API_KEY"),
     Kind("ollama", "ollama", "ollama",
-         None, "OLLAMA_BASE_URL", None),
+         None, "OLLAMA_BASE_URL", None, rooted=True),
     Kind("vllm", "vllm", "vllm",
-         None, "VLLM_API_BASE", "VLLM_API_KEY"),
+         None, "VLLM_API_BASE", "VLLM_API_KEY", rooted=True),
     Kind("lmstudio_openai", "lmstudio_openai", "lmstudio",
-         None, "LMSTUDIO_BASE_URL", None),
+         None, "LMSTUDIO_BASE_URL", None, rooted=True),
     Kind("llamacpp", "openai", "llamacpp",
-         None, "LLAMACPP_BASE_URL", "LLAMACPP_API_KEY"),
+         None, "LLAMACPP_BASE_URL", "LLAMACPP_API_KEY", rooted=True),
     Kind("openai-compatible", "openai", "openai",
          None, "OPENAI_COMPATIBLE_BASE_URL", "OPENAI_COMPATIBLE_API_KEY"),
 ]
@@ -80,13 +82,16 @@ class Provider(BaseModel):
     """The API's ``model_endpoint_type``."""
     base_url: str
     api_key: SecretStr | None = None
-    variable: str | None = None
-    """The environment variable that turned it on; ``None`` if it was added over REST."""
-    category: Literal["base", "byok"] = "base"
+    variable: str
+    """The environment variable that turned it on."""
 
 
 def providers_from_environment(env: Mapping[str, str]) -> list[Provider]:
-    """The providers that these variables configure. An empty variable counts as unset."""
+    """The providers that these variables configure. An empty variable counts as unset.
+
+    Raises:
+        InvalidArgument: a variable that names an address holds something else.
+    """
     found = []
     for kind in KINDS:
         if not _get(env, kind.variable):
@@ -97,7 +102,7 @@ def providers_from_environment(env: Mapping[str, str]) -> list[Provider]:
                 name=kind.name,
                 type=kind.type,
                 endpoint_type=kind.endpoint_type,
-                base_url=_endpoint(kind.type, _get(env, kind.url_variable) or str(kind.url)),
+                base_url=_address(kind, env),
                 api_key=SecretStr(key) if key else None,
                 variable=kind.variable,
             )
@@ -105,36 +110,14 @@ def providers_from_environment(env: Mapping[str, str]) -> list[Provider]:
     return found
 
 
-def provider_from_api(name: str, provider_type: str, api_key: str, base_url: str | None = None) -> Provider:
-    """A provider that a user adds.
-
-    Raises:
-        InvalidArgument: the type is not served, or needs a ``base_url``.
-    """
-    kind = next((kind for kind in KINDS if kind.type == provider_type), None)
-    if kind is None:
-        served = ", ".join(dict.fromkeys(kind.type for kind in KINDS))
-        raise InvalidArgument(f"Providers of type {provider_type} are not served; one of: {served}")
-    url = base_url or kind.url
-    if not url:
-        raise InvalidArgument(f"A provider of type {provider_type} needs a base_url")
-    return Provider(
-        name=name,
-        type=kind.type,
-        endpoint_type=kind.endpoint_type,
-        base_url=_endpoint(kind.type, url),
-        api_key=SecretStr(api_key) if api_key else None,
-        category="byok",
-    )
-
-
 def _get(env: Mapping[str, str], variable: str | None) -> str:
     return env.get(variable, "").strip() if variable else ""
 
 
-def _endpoint(provider_type: str, url: str) -> str:
-    """The address of the OpenAI protocol. Local servers are usually given by their root."""
-    url = url.rstrip("/")
-    if provider_type in ("ollama", "vllm", "lmstudio_openai") and not url.endswith("/v1"):
-        return f"{url}/v1"
-    return url
+def _address(kind: Kind, env: Mapping[str, str]) -> str:
+    url = (_get(env, kind.url_variable) or str(kind.url)).rstrip("/")
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise InvalidArgument(f"{kind.url_variable} must be an http or https address, not {url!r}")
+    # Local servers are usually given by their root.
+    return f"{url}/v1" if kind.rooted and not url.endswith("/v1") else url

@@ -1,12 +1,13 @@
 """The scripted model behind HTTP, so that the way to a real provider can be tested and measured.
 
 It speaks the OpenAI protocol: ``/v1/chat/completions``, ``/v1/models`` and ``/v1/embeddings``. A user
-message such as ``fault: 500`` makes it misbehave; ``FAULTS`` names what it can do.
+message such as ``fault: 500`` makes it misbehave; :mod:`~actors.models.scripted.faults` says how.
 """
 
 import asyncio
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -30,13 +31,14 @@ def make_app(*, latency_ms: float = 0, tokens_per_second: float = 0) -> web.Appl
         latency_ms: milliseconds before an answer begins.
         tokens_per_second: speed of its writing; 0 is as fast as it can.
     """
+    seen: Counter[str] = Counter()
     pace = {"latency_ms": latency_ms, "tokens_per_second": tokens_per_second}
 
     async def chat(request: web.Request) -> web.StreamResponse:
         try:
             body = orjson.loads(await request.read())
             messages, tools = body["messages"], [tool["function"] for tool in body.get("tools") or ()]
-            fault = fault_of(messages)
+            fault = fault_of(messages, seen)
             if fault:
                 return await FAULTS[fault](request)
             parallel = body.get("parallel_tool_calls", True)
@@ -99,7 +101,7 @@ async def _serve(app: web.Application, host: str, port: int, ready: Callable[[st
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1, handler_cancellation=True)
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port)

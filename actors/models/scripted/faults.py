@@ -13,19 +13,24 @@ from aiohttp import web
 
 from actors.models.scripted.prompt import read
 
+_PIECE = '{"id":"half","choices":[{"index":0,"delta":{"content":"This answer will not be"}}]}'
 _FAULT = re.compile(r"\bfault: (?P<name>[\w-]+)(?: (?P<times>\d+))?")
-_seen: Counter[str] = Counter()
 
 
-def fault_of(messages: list[dict[str, Any]]) -> str | None:
-    """The fault that the newest message asks for now."""
+def fault_of(messages: list[dict[str, Any]], seen: Counter[str]) -> str | None:
+    """The fault that the newest message asks for now.
+
+    Args:
+        messages: the prompt.
+        seen: counts the calls with messages that ask for a number of faults.
+    """
     text = read(messages, []).user
     match = _FAULT.search(text) if "fault: " in text else None
     if match is None or match["name"] not in FAULTS:
         return None
     if match["times"]:
-        _seen[text] += 1
-        if _seen[text] > int(match["times"]):
+        seen[text] += 1
+        if seen[text] > int(match["times"]):
             return None
     return match["name"]
 
@@ -55,11 +60,17 @@ async def _hang(_: web.Request) -> web.Response:
 async def _half_stream(request: web.Request) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     await response.prepare(request)
-    piece = '{"id":"half","choices":[{"index":0,"delta":{"content":"This answer will not be"}}]}'
-    await response.write(f"data: {piece}\n\ndata: {piece[:30]}".encode())
+    await response.write(f"data: {_PIECE}\n\ndata: {_PIECE[:30]}".encode())
     if request.transport:
         request.transport.close()
     return response
+
+
+async def _stall(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await response.prepare(request)
+    await response.write(f"data: {_PIECE}\n\n".encode())
+    return await _hang(request)
 
 
 FAULTS: dict[str, Callable[[web.Request], Awaitable[web.StreamResponse]]] = {
@@ -78,4 +89,5 @@ FAULTS: dict[str, Callable[[web.Request], Awaitable[web.StreamResponse]]] = {
     "no-choices": _body('{"id": "x", "choices": []}', "application/json"),
     "hang": _hang,
     "half-stream": _half_stream,
+    "stall": _stall,
 }
