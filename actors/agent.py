@@ -346,8 +346,8 @@ class Agent:
             job.emit(Failed(error, request.run_id if request else ""), last=True)
         except Exception:
             log.exception("A run of agent %s failed", self.id)
-            error = GreenroomError("An unknown error occurred")
-            job.emit(Failed(error, request.run_id if request else ""), last=True)
+            unknown = GreenroomError("An unknown error occurred")
+            job.emit(Failed(unknown, request.run_id if request else ""), last=True)
         finally:
             self._loop = None
 

@@ -9,23 +9,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-ENVIRONMENT = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_DISABLE_IMPORT_WARNING": "1",
-    # Ray starts its workers at nice 15: under load the server would starve the agents.
-    "RAY_worker_niceness": "0",
-    # Neither is read by anyone here, and both cost each process threads and time.
-    "RAY_enable_metrics_collection": "false",
-    "RAY_task_events_report_interval_ms": "0",
-}
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
 OBJECT_STORE_BYTES = 80 * 2**20
-
-# Ray reads these when it is imported, so they are set before.
-for _name, _value in ENVIRONMENT.items():
-    os.environ.setdefault(_name, _value)
-
-import ray  # noqa: E402
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402
 
 
 def start(address: str | None, data: Path) -> None:
@@ -35,14 +22,13 @@ def start(address: str | None, data: Path) -> None:
     after the data directory, so that what a killed server left there is cleared by the next one.
     """
     if address:
-        ray.init(address=address, namespace="greenroom", log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(address=address, namespace=_name(data), log_to_driver=False, logging_level=logging.ERROR)
         return
     shutil.rmtree(session_directory(data), ignore_errors=True)
-    # Only who knows the token can talk to the cluster's ports. It is never written to a file.
-    os.environ["RAY_AUTH_MODE"] = "token"
+    # Never written to a file: it lives as long as the cluster does.
     os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     ray.init(
-        namespace="greenroom",
+        namespace=_name(data),
         include_dashboard=False,
         log_to_driver=False,
         logging_level=logging.ERROR,
@@ -58,9 +44,13 @@ def stop(data: Path) -> None:
 
 
 def session_directory(data: Path) -> Path:
-    # Short, because Ray makes Unix sockets below it and their paths end at 107 bytes.
-    name = hashlib.sha256(str(data.resolve()).encode()).hexdigest()[:8]
-    return Path(tempfile.gettempdir()) / f"greenroom-{name}"
+    """Where a cluster of our own keeps its files while it runs."""
+    return Path(tempfile.gettempdir()) / _name(data)
+
+
+def _name(data: Path) -> str:
+    # Short, because Ray makes Unix sockets below the directory and their paths end at 107 bytes.
+    return "greenroom-" + hashlib.sha256(str(data.resolve()).encode()).hexdigest()[:8]
 
 
 def actor(kind: type, **options: Any) -> Any:

@@ -106,10 +106,13 @@ class Fleet:
         cluster.stop(self.options.data.expanduser())
 
     async def _open_shards(self, directory: Path) -> list[Any]:
-        actor = cluster.actor(ShardActor).options(scheduling_strategy=cluster.here())
+        actor = cluster.actor(ShardActor)
         count = self.options.shards
         shards = [
-            actor.remote(directory / f"shard-{index}.duckdb", index, count) for index in range(count)
+            actor.options(name=f"shard-{index}", scheduling_strategy=cluster.here()).remote(
+                directory / f"shard-{index}.duckdb", index, count
+            )
+            for index in range(count)
         ]
         try:
             await asyncio.gather(*(shard.process.remote() for shard in shards))
@@ -119,7 +122,7 @@ class Fleet:
 
     def _launch(self, name: str, restore: Callable[[Channel], Awaitable[None]]) -> Channel:
         actor = cluster.actor(Host, concurrency_groups={"control": 2}).options(scheduling_strategy="SPREAD")
-        host = actor.remote(name, self.store.shards, self.options, self._providers)
+        host = actor.remote(name, self.options, self._providers)
         self._hosts.append(host)
         return Channel(host, restore, self._tell)
 

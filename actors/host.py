@@ -64,15 +64,14 @@ class Host:
 
     Args:
         name: for logs and claims.
-        shards: handles of the store's shards.
         options: the fleet's options.
         providers: model providers, with their keys.
     """
 
-    def __init__(self, name: str, shards: list[Any], options: Options, providers: list[Provider]) -> None:
+    def __init__(self, name: str, options: Options, providers: list[Provider]) -> None:
         self.name = name
         self.options = options
-        self._store = Store(shards)
+        self._store = Store([ray.get_actor(f"shard-{index}") for index in range(options.shards)])
         self._models = Models(
             providers,
             calls=options.model_calls,
@@ -88,7 +87,8 @@ class Host:
         self._sweeper: asyncio.Task[None] | None = None
         self._bytes = 0
         self._counts = {"activations": 0, "hibernations": 0, "steps": 0}
-        self._beat = time.monotonic()
+        self._beat = 0.0
+        """When the event loop was last seen alive; 0 until it has something to do."""
 
     async def own(self, epochs: dict[int | str, int]) -> None:
         """Take over the slots and agents named by the keys, each under its epoch; give up the rest."""
@@ -129,7 +129,7 @@ class Host:
             "pid": os.getpid(),
             "agents": len(self._agents),
             "agent_bytes": self._bytes,
-            "lag_seconds": max(0.0, time.monotonic() - self._beat - SWEEP_SECONDS),
+            "lag_seconds": max(0.0, time.monotonic() - self._beat - SWEEP_SECONDS) if self._beat else 0.0,
             **self._counts,
         }
 

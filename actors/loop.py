@@ -131,7 +131,8 @@ class Loop:
         if self._reason:
             work.close()
             raise self._reason
-        task = self._work = asyncio.create_task(work)
+        task: asyncio.Task[T] = asyncio.create_task(work)
+        self._work = task
         try:
             return await task
         except asyncio.CancelledError:
