@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("greenroom.access")
 
+REQUEST_ID = web.RequestKey("id", str)
 REQUEST_ID_CHARACTERS = 128
 CLIENT_GONE = 499
 
@@ -49,7 +50,7 @@ def create_app(
             mount(app, route)
 
     async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
-        response.headers["X-Request-Id"] = request["id"]
+        response.headers["X-Request-Id"] = request[REQUEST_ID]
         response.headers["X-Content-Type-Options"] = "nosniff"
         origins.allow(request, response)
 
@@ -61,7 +62,9 @@ def create_app(
 async def _observe(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Number, count and log requests: never their query, their headers or their body."""
     given = request.headers.get("X-Request-Id", "")
-    request["id"] = given if given.isascii() and 0 < len(given) <= REQUEST_ID_CHARACTERS else uuid.uuid4().hex
+    request[REQUEST_ID] = (
+        given if given.isascii() and 0 < len(given) <= REQUEST_ID_CHARACTERS else uuid.uuid4().hex
+    )
     metrics = request.app[METRICS]
     route = request.app[ROUTES].get(request.match_info.handler)
     status, began = CLIENT_GONE, time.perf_counter()
@@ -73,7 +76,9 @@ async def _observe(request: web.Request, handler: Handler) -> web.StreamResponse
     finally:
         seconds = time.perf_counter() - began
         metrics.end(request.method, route.path if route else "unknown", status, seconds)
-        log.debug("%s %s %d %.1f ms [%s]", request.method, request.path, status, seconds * 1e3, request["id"])
+        log.debug(
+            "%s %s %d %.1f ms [%s]", request.method, request.path, status, seconds * 1e3, request[REQUEST_ID]
+        )
 
 
 @web.middleware

@@ -38,7 +38,7 @@ def serve(**given: Any) -> None:
 
 @command.command("scripted-model")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8284, show_default=True, help="Port to listen on; 0 takes a free one.")
+@click.option("--port", default=8290, show_default=True, help="Port to listen on; 0 takes a free one.")
 @click.option("--latency-ms", default=0.0, show_default=True, help="Time each answer takes to begin.")
 @click.option(
     "--tokens-per-second", default=0.0, show_default=True, help="Speed of answers; 0 is as fast as it can."
@@ -51,11 +51,14 @@ def scripted_model(host: str, port: int, latency_ms: float, tokens_per_second: f
     """
     from actors.models.scripted_server import run_scripted_server  # noqa: PLC0415
 
-    run_scripted_server(host=host, port=port, latency_ms=latency_ms, tokens_per_second=tokens_per_second)
+    def ready(url: str) -> None:
+        _say(f"Ready on {url} (Ctrl-C stops it)")
+
+    run_scripted_server(host, port, latency_ms=latency_ms, tokens_per_second=tokens_per_second, ready=ready)
 
 
 @command.command()
-@options("data", "shards", "host", "port", "ray_address")
+@options("data", "host", "port", "password", "ray_address")
 @click.option(
     "--repair",
     is_flag=True,

@@ -67,7 +67,7 @@ def _metavar(field: FieldInfo) -> str:
 
 
 def _complaint(item: Any) -> str:
-    message = item["msg"].removeprefix("Value error, ")
+    message: str = item["msg"].removeprefix("Value error, ")
     if not item["loc"]:
         return message
     name = str(item["loc"][0])

@@ -15,7 +15,7 @@ import uvloop
 from aiohttp import web
 
 from server.app import create_app
-from server.lock import DirectoryLock
+from server.data_directory import DirectoryLock, shard_files
 from server.settings import Settings
 from server.version import VERSION
 from storage.errors import GreenroomError, Unavailable
@@ -49,8 +49,16 @@ def serve(settings: Settings, say: Say) -> None:
         url = url_of(settings.host, listener)
         lock.announce(url)
         say(f"Greenroom {VERSION}, data in {settings.data}")
-        run(_serve(settings, listener, url, say))
+        run(_serve(_with_the_shards_there_are(settings), listener, url, say))
     say("Stopped; everything is saved")
+
+
+def _with_the_shards_there_are(settings: Settings) -> Settings:
+    """The number of shards is fixed with the first start; the default depends on the machine."""
+    there = len(shard_files(settings.data))
+    if not there or "shards" in settings.model_fields_set:
+        return settings
+    return settings.model_copy(update={"shards": there})
 
 
 def bind(host: str, port: int) -> socket.socket:

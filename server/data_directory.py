@@ -1,4 +1,4 @@
-"""One server per data directory."""
+"""The data directory: one server at a time, and the shards that lie in it."""
 
 import fcntl
 import json
@@ -9,7 +9,8 @@ from typing import IO, Self
 
 from storage.errors import StoreError, StoreLocked
 
-NAME = "server.lock"
+LOCK = "server.lock"
+SHARDS = "shard-*.duckdb"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class DirectoryLock:
 
 def holder_of(data: Path) -> Holder | None:
     """Who has a data directory at the moment, without taking it."""
-    path = data / NAME
+    path = data / LOCK
     if not path.exists():
         return None
     with path.open("r+") as file:
@@ -78,10 +79,15 @@ def holder_of(data: Path) -> Holder | None:
     return None
 
 
+def shard_files(data: Path) -> list[Path]:
+    """The store's files, in the order of the shards' numbers."""
+    return sorted(data.glob(SHARDS), key=lambda path: int(path.stem.partition("-")[2]))
+
+
 def _open(data: Path) -> IO[str]:
     try:
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return (data / NAME).open("a+")
+        return (data / LOCK).open("a+")
     except OSError as error:
         raise StoreError(f"The data directory {data} cannot be used: {error.strerror}.") from error
 
