@@ -148,7 +148,7 @@ def try_ray(address: str | None) -> None:
 
     with tempfile.TemporaryDirectory() as directory:
         cluster.start(address, Path(directory))
-        nodes = [node for node in ray.nodes() if node["Alive"]]
+        nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
         cores = sum(node["Resources"].get("CPU", 0) for node in nodes)
         print(f"{ray.__version__} starts: {len(nodes)} node(s), {cores:g} cores")  # noqa: T201
         cluster.stop(Path(directory))

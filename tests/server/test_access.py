@@ -67,7 +67,7 @@ async def test_without_a_password_any_key_is_ignored(start):
     assert response.status == 200
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])  # noqa: S104
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
 def test_other_machines_need_a_password(host):
     with pytest.raises(ValueError, match="GREENROOM_PASSWORD"):
         Settings(host=host)
