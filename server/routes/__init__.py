@@ -1,7 +1,33 @@
 """The API's operations, one module a resource."""
 
-from server.routes import description, health
+from server.routes import (
+    agent_blocks,
+    agent_messages,
+    agents,
+    blocks,
+    description,
+    health,
+    messages,
+    models,
+    runs,
+    steps,
+    tags,
+    tools,
+)
 from server.routing import Routes
 
-ALL: tuple[Routes, ...] = (health.routes, description.routes)
+ALL: tuple[Routes, ...] = (
+    agents.routes,
+    agent_messages.routes,
+    agent_blocks.routes,
+    blocks.routes,
+    tools.routes,
+    runs.routes,
+    steps.routes,
+    messages.routes,
+    models.routes,
+    tags.routes,
+    health.routes,
+    description.routes,
+)
 """Every resource, in the order of the API's description."""

@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
 
 from server.wire.agents import EVERYTHING, CompactionMode, Include
 from server.wire.blocks import CreateBlock
@@ -47,7 +47,20 @@ class CompactionSettings(Body):
     sliding_window_percentage: float = Field(0.3, ge=0, le=1)
 
 
-class _AgentFields(Body):
+class EmbeddingConfigInput(Body):
+    """An older way to choose an embedding model. The endpoint always comes from the provider."""
+
+    embedding_model: Key
+    embedding_endpoint_type: Short = "openai"
+    handle: Key | None = None
+    embedding_chunk_size: int | None = Field(None, ge=1, le=100_000)
+
+    @property
+    def resolved_handle(self) -> str:
+        return self.handle or f"{self.embedding_endpoint_type}/{self.embedding_model}"
+
+
+class AgentFields(Body):
     """What both creating and updating take."""
 
     name: Name | None = None
@@ -63,7 +76,7 @@ class _AgentFields(Body):
     reasoning: bool | None = None
     response_format: ResponseFormat | None = Field(None, discriminator="type")
     embedding: Key | None = None
-    embedding_config: Object | None = None
+    embedding_config: EmbeddingConfigInput | None = None
     compaction_settings: CompactionSettings | None = None
     tool_ids: list[ToolId] | None = Field(None, max_length=MAX_ITEMS)
     tool_rules: list[ToolRule] | None = Field(None, max_length=MAX_ITEMS)
@@ -89,7 +102,7 @@ class _AgentFields(Body):
         return self.secrets if self.secrets is not None else self.tool_exec_environment_variables
 
 
-class CreateAgent(_AgentFields):
+class CreateAgent(AgentFields):
     agent_type: AgentType = "letta_v1_agent"
     memory_blocks: list[CreateBlock] = Field([], max_length=MAX_ITEMS)
     tools: Keys = Field([], description="Names of tools to attach.")
@@ -102,9 +115,11 @@ class CreateAgent(_AgentFields):
     max_reasoning_tokens: int | None = Field(None, ge=0, le=10_000_000)
 
 
-class UpdateAgent(_AgentFields):
+class UpdateAgent(AgentFields):
     message_ids: list[str] | None = Field(None, max_length=MAX_ITEMS)
     last_stop_reason: StopReason | None = None
+    last_run_completion: AwareDatetime | None = None
+    last_run_duration_ms: int | None = Field(None, ge=0)
 
     nullable = frozenset({"max_tokens"})
     # Null means that the answer's length is up to the model again.

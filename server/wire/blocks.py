@@ -5,7 +5,18 @@ from typing import Any
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from server.wire.common import DEFAULT_USER, MAX_ITEMS, Body, Key, Keys, Object, OldestFirst, Short, Text
+from server.wire.common import (
+    DEFAULT_USER,
+    MAX_ITEMS,
+    Body,
+    Key,
+    Keys,
+    Object,
+    OldestFirst,
+    PageParams,
+    Short,
+    Text,
+)
 from storage.records import Block, BlockQuery
 
 
@@ -124,3 +135,15 @@ class ListBlocks(OldestFirst):
             agents_lt=self.connected_to_agents_count_lt,
             hidden=self.show_hidden_blocks,
         )
+
+
+class ListAgentBlocks(PageParams):
+    cursors = "block"
+    limit: int = Field(100, ge=1, le=1000)
+
+    def pick(self, blocks: list[Block]) -> list[Block]:
+        """The page of an agent's blocks, sorted by age."""
+        rows = sorted(blocks, key=lambda block: block.id, reverse=self.descending)
+        low, high = (self.before, self.after) if self.descending else (self.after, self.before)
+        rows = [row for row in rows if (low or "") < row.id and (high is None or row.id < high)]
+        return rows[-self.limit :] if self.before and not self.after else rows[: self.limit]

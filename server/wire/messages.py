@@ -124,8 +124,9 @@ LettaMessage = (
 class Display:
     """What a client wants to see of messages."""
 
-    text_is_assistant: bool = True
-    """False for agents that speak by calling a tool: their plain text is inner thought."""
+    text_is_assistant: bool | None = None
+    """Whether plain text is for the user. Agents of the older types speak by calling a tool, and their
+    plain text is inner thought. ``None`` where the type is not known: told by the message itself."""
     use_assistant_message: bool = True
     """Show a call of the speaking tool as an assistant message and leave out its return."""
     tool_name: str = "send_message"
@@ -226,7 +227,10 @@ def _assistant(message: Message, display: Display) -> list[LettaMessage]:
             }
         )
     text = message.text()
-    if text and display.text_is_assistant:
+    for_user = display.text_is_assistant
+    if for_user is None:
+        for_user = _is_plain(message, display)
+    if text and for_user:
         parts.append(_speech(message, len(parts), text))
     elif text:
         parts.append(
@@ -242,6 +246,14 @@ def _assistant(message: Message, display: Display) -> list[LettaMessage]:
     return parts or [_speech(message, 0, "")]
 
 
+def _is_plain(message: Message, display: Display) -> bool:
+    """Whether nothing in an assistant's message looks like an agent that speaks by calling a tool."""
+    return not any(
+        call.name == display.tool_name or '"request_heartbeat"' in call.arguments
+        for call in message.tool_calls
+    )
+
+
 def _speech(message: Message, index: int, text: str) -> AssistantMessage:
     return {**common(message, index), "message_type": "assistant_message", "content": text}
 
@@ -254,9 +266,7 @@ def _calls(message: Message, index: int, display: Display) -> list[LettaMessage]
         if speech is not None:
             parts.append(_speech(message, index + len(parts), speech))
             continue
-        calls.append(
-            {"name": call.name, "arguments": _shown_arguments(call.arguments), "tool_call_id": call.id}
-        )
+        calls.append(shown_call(call))
         if len(calls) == 1:
             parts.append(
                 {
@@ -267,6 +277,10 @@ def _calls(message: Message, index: int, display: Display) -> list[LettaMessage]
                 }
             )
     return parts
+
+
+def shown_call(call: ToolCall) -> Call:
+    return {"name": call.name, "arguments": _shown_arguments(call.arguments), "tool_call_id": call.id}
 
 
 def _returns(message: Message, display: Display) -> list[LettaMessage]:

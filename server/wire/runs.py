@@ -7,16 +7,18 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from server.wire.common import MAX_ITEMS, AgentId, OldestFirst, PageParams, Query, Short
+from server.wire.messages import MessageType
+from server.wire.send import DisplayOptions
 from storage.records import Run, RunQuery, RunStatus, StopReason
 
 ACTIVE: tuple[RunStatus, ...] = ("created", "running")
 
 
 class RequestConfig(TypedDict):
-    use_assistant_message: bool | None
-    assistant_message_tool_name: str | None
-    assistant_message_tool_kwarg: str | None
-    include_return_message_types: list[str] | None
+    use_assistant_message: bool
+    assistant_message_tool_name: str
+    assistant_message_tool_kwarg: str
+    include_return_message_types: list[MessageType] | None
 
 
 class RunResponse(TypedDict):
@@ -48,7 +50,7 @@ def run_response(run: Run) -> RunResponse:
         "completed_at": run.completed_at,
         "background": run.background,
         "metadata": run.metadata | ({"error": run.error} if run.error else {}),
-        "request_config": request_config(run),
+        "request_config": _request_config(run),
         "stop_reason": run.stop_reason,
         "callback_url": None,
         "callback_sent_at": None,
@@ -61,14 +63,18 @@ def run_response(run: Run) -> RunResponse:
     }
 
 
-def request_config(run: Run) -> RequestConfig:
-    """The options of the run's request that only the representation of its messages depends on."""
-    config = run.request
+def request_options(run: Run) -> DisplayOptions:
+    """How the client that caused the run wants its messages."""
+    return DisplayOptions.model_validate(run.request)
+
+
+def _request_config(run: Run) -> RequestConfig:
+    options = request_options(run)
     return {
-        "use_assistant_message": config.get("use_assistant_message"),
-        "assistant_message_tool_name": config.get("assistant_message_tool_name"),
-        "assistant_message_tool_kwarg": config.get("assistant_message_tool_kwarg"),
-        "include_return_message_types": config.get("include_return_message_types"),
+        "use_assistant_message": options.use_assistant_message,
+        "assistant_message_tool_name": options.assistant_message_tool_name,
+        "assistant_message_tool_kwarg": options.assistant_message_tool_kwarg,
+        "include_return_message_types": options.include_return_message_types,
     }
 
 

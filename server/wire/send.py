@@ -126,8 +126,19 @@ class SendMessages(DisplayOptions):
             raise ValueError("Messages must not be empty")
         return self
 
+    def inputs(self) -> list[MessageCreate | ApprovalCreate]:
+        """The messages, in whichever form they came."""
+        if self.messages is not None:
+            return self.messages
+        assert self.input is not None
+        return [MessageCreate(role="user", content=self.input)]
 
-class SendWithoutStream(SendMessages):
+    def display_options(self) -> Object:
+        """The options to be kept with the run, so that its messages look the same later."""
+        return self.model_dump(include=set(DisplayOptions.model_fields), exclude_defaults=True)
+
+
+class SendOrStream(SendMessages):
     """The body of a request whose own ``streaming`` field says how it is answered."""
 
     @model_validator(mode="after")

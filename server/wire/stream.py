@@ -10,8 +10,17 @@ from typing_extensions import TypedDict
 
 from actors.protocol import Delta, Ended, Made
 from server.wire.common import seconds
-from server.wire.messages import Call, Common, Display, LettaMessage, expand, expand_all, part_otid
-from storage.records import Message, Run, StopReason
+from server.wire.messages import (
+    Call,
+    Common,
+    Display,
+    LettaMessage,
+    expand,
+    expand_all,
+    part_otid,
+    shown_call,
+)
+from storage.records import Message, Run, StopReason, ToolCall
 
 SHOWN_ROLES = ("assistant", "tool", "summary")
 
@@ -106,125 +115,148 @@ def _shown(messages: Iterable[Message]) -> Iterable[Message]:
 class Renderer:
     """Turns the events of one run into API messages, as they come.
 
-    A message that was streamed in pieces is not sent again when it is finished, except for the
-    parts that cannot be shown piece by piece: calls whose arguments have to be edited for display.
+    A message that came in pieces is shown in pieces. Calls whose arguments have to be edited for
+    display are the exception: they are shown whole, once their message is complete.
     """
 
     def __init__(self, run_id: str, display: Display) -> None:
         self._run_id = run_id
         self._display = display
-        self._open: dict[str, _Partial] = {}
+        self._partial: _Partial | None = None
 
-    def render(self, event: Delta | Made) -> list[LettaMessage]:
+    def render(self, event: Delta | Made | Ended) -> list[LettaMessage]:
         """The API messages to send for an event; empty when there is nothing to show."""
+        message_id = _message_id(event)
+        messages: list[LettaMessage] = []
+        if self._partial and self._partial.message_id != message_id:
+            messages = self._partial.rest()
+            self._partial = None
         if isinstance(event, Delta):
-            partial = self._open.setdefault(event.message_id, _Partial(self._run_id, self._display))
-            messages = partial.piece(event)
-        elif event.message.role in SHOWN_ROLES:
-            streamed = self._open.pop(event.message.id, None)
-            sent = streamed.sent if streamed else set()
-            messages = [
-                part
-                for part in expand(event.message, self._display)
-                if part["message_type"] not in sent and not (sent and _is_empty(part))
+            self._partial = self._partial or _Partial(event, self._run_id, self._display)
+            messages += self._partial.show(event)
+        elif isinstance(event, Made) and event.message.role in SHOWN_ROLES:
+            sent = self._partial.sent if self._partial else set()
+            messages += [
+                part for part in expand(event.message, self._display) if part["message_type"] not in sent
             ]
-        else:
-            messages = []
+            self._partial = None
         return [message for message in messages if self._display.wants(message)]
 
 
-def _is_empty(message: LettaMessage) -> bool:
-    return message["message_type"] == "assistant_message" and not message["content"]
+def _message_id(event: Delta | Made | Ended) -> str | None:
+    if isinstance(event, Delta):
+        return event.message_id
+    return event.message.id if isinstance(event, Made) else None
 
 
 class _Partial:
-    """A message that the model is still writing."""
+    """A message that the model is still writing.
 
-    def __init__(self, run_id: str, display: Display) -> None:
+    Args:
+        first: its first piece.
+        run_id: the run that makes it.
+        display: what the client wants to see.
+    """
+
+    def __init__(self, first: Delta, run_id: str, display: Display) -> None:
+        self.message_id = first.message_id
         self.sent: set[str] = set()
-        """Types of the parts that the client has had in pieces."""
-        self._run_id = run_id
+        """Types of the parts that the client has had."""
         self._display = display
+        self._common: Common = {
+            "id": first.message_id,
+            "date": seconds(first.created_at),
+            "name": None,
+            "otid": None,
+            "sender_id": None,
+            "step_id": first.step_id,
+            "is_err": None,
+            "seq_id": None,
+            "run_id": run_id,
+        }
         self._parts: dict[str, int] = {}
-        self._call = ("", "")
-        """Id and name of the tool call being written."""
-        self._speech: dict[str, tuple[str, int]] = {}
-        """Arguments so far of each call of the speaking tool, and how much of it was shown."""
+        """Position of each part among the message's parts."""
+        self._speaking: ToolCall | None = None
+        """The call of the speaking tool that is being written."""
+        self._spoken = 0
+        """Characters of it that the client has had."""
+        self._withheld: list[ToolCall] = []
 
-    def piece(self, delta: Delta) -> list[LettaMessage]:
+    def show(self, delta: Delta) -> list[LettaMessage]:
         if delta.kind == "tool_call":
-            return self._tool_call(delta)
+            return self._show_call(delta)
         if not delta.text:
             return []
         if delta.kind == "text" and self._display.text_is_assistant:
-            return [self._assistant(delta, "text", delta.text)]
-        source: Literal["reasoner_model", "non_reasoner_model"] = (
-            "reasoner_model" if delta.kind == "reasoning" else "non_reasoner_model"
-        )
+            return [self._speech("text", delta.text)]
         self.sent.add("reasoning_message")
         return [
             {
-                **self._common(delta, delta.kind),
+                **self._part(delta.kind),
                 "message_type": "reasoning_message",
-                "source": source,
+                "source": "reasoner_model" if delta.kind == "reasoning" else "non_reasoner_model",
                 "reasoning": delta.text,
                 "signature": None,
             }
         ]
 
-    def _tool_call(self, delta: Delta) -> list[LettaMessage]:
+    def rest(self) -> list[LettaMessage]:
+        """What is to be shown when the message is complete."""
+        if not self._withheld:
+            return []
+        calls = [shown_call(call) for call in self._withheld]
+        return [
+            {
+                **self._part("calls"),
+                "message_type": "tool_call_message",
+                "tool_call": calls[0],
+                "tool_calls": calls,
+            }
+        ]
+
+    def _show_call(self, delta: Delta) -> list[LettaMessage]:
         if delta.tool_name:
-            self._call = (delta.tool_call_id or "", delta.tool_name)
-        identifier, name = self._call
-        if self._display.use_assistant_message and name == self._display.tool_name:
-            return self._spoken(delta, identifier)
-        self._index("calls")
+            call = ToolCall(id=delta.tool_call_id or "", name=delta.tool_name, arguments="")
+            speaks = self._display.use_assistant_message and call.name == self._display.tool_name
+            self._speaking, self._spoken = call if speaks else None, 0
+            if not speaks and not self._display.text_is_assistant:
+                self._withheld.append(call)
+        if self._speaking:
+            return self._show_speech(self._speaking, delta.text)
         if not self._display.text_is_assistant:
+            if self._withheld:
+                self._withheld[-1].arguments += delta.text
             return []
         self.sent.add("tool_call_message")
-        call: Call = {
+        piece: Call = {
             "name": delta.tool_name,
             "arguments": delta.text or None,
             "tool_call_id": delta.tool_call_id,
         }
         return [
             {
-                **self._common(delta, "calls"),
+                **self._part("calls"),
                 "message_type": "tool_call_message",
-                "tool_call": call,
-                "tool_calls": call,
+                "tool_call": piece,
+                "tool_calls": piece,
             }
         ]
 
-    def _spoken(self, delta: Delta, identifier: str) -> list[LettaMessage]:
-        written, shown = self._speech.get(identifier, ("", 0))
-        written += delta.text
-        words = _partial_object(written).get(self._display.tool_kwarg)
-        self._speech[identifier] = written, len(words) if isinstance(words, str) else shown
-        if not isinstance(words, str) or len(words) <= shown:
-            self._index(identifier)
+    def _show_speech(self, call: ToolCall, fragment: str) -> list[LettaMessage]:
+        call.arguments += fragment
+        words = _partial_object(call.arguments).get(self._display.tool_kwarg)
+        if not isinstance(words, str) or len(words) <= self._spoken:
             return []
-        return [self._assistant(delta, identifier, words[shown:])]
+        news, self._spoken = words[self._spoken :], len(words)
+        return [self._speech(call.id, news)]
 
-    def _assistant(self, delta: Delta, part: str, text: str) -> LettaMessage:
+    def _speech(self, part: str, text: str) -> LettaMessage:
         self.sent.add("assistant_message")
-        return {**self._common(delta, part), "message_type": "assistant_message", "content": text}
+        return {**self._part(part), "message_type": "assistant_message", "content": text}
 
-    def _index(self, part: str) -> int:
-        return self._parts.setdefault(part, len(self._parts))
-
-    def _common(self, delta: Delta, part: str) -> Common:
-        return {
-            "id": delta.message_id,
-            "date": seconds(delta.created_at),
-            "name": None,
-            "otid": part_otid(delta.message_id, self._index(part)),
-            "sender_id": None,
-            "step_id": delta.step_id,
-            "is_err": None,
-            "seq_id": None,
-            "run_id": self._run_id,
-        }
+    def _part(self, part: str) -> Common:
+        index = self._parts.setdefault(part, len(self._parts))
+        return {**self._common, "otid": part_otid(self.message_id, index)}
 
 
 def _partial_object(text: str) -> dict[str, object]:

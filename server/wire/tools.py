@@ -1,12 +1,26 @@
 """Tools on the wire."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from server.wire.common import DEFAULT_USER, Keys, PageParams, Short
 from storage.records import Tool
+
+ToolType = Literal[
+    "custom",
+    "letta_core",
+    "letta_memory_core",
+    "letta_multi_agent_core",
+    "letta_sleeptime_core",
+    "letta_voice_sleeptime_core",
+    "letta_builtin",
+    "letta_files_core",
+    "external_langchain",
+    "external_composio",
+    "external_mcp",
+]
 
 
 class ToolResponse(TypedDict):
@@ -53,7 +67,12 @@ def tool_response(tool: Tool) -> ToolResponse:
     }
 
 
-class FilterTools(PageParams):
+class ListAgentTools(PageParams):
+    cursors = "tool"
+    limit: int = Field(10, ge=1, le=1000)
+
+
+class ListTools(PageParams):
     cursors = "tool"
     name: Short | None = None
     names: Keys = Field([])

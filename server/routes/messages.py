@@ -1,0 +1,26 @@
+"""Messages across agents."""
+
+from server.errors import Unsupported
+from server.routing import Routes, Server
+from server.wire.common import MessageId
+from server.wire.messages import Display, LettaMessage, expand, expand_all
+from server.wire.send import ListMessages
+from storage.records import MessageQuery
+
+routes = Routes("messages")
+
+
+@routes.get("/v1/messages/")
+async def list_messages(server: Server, query: ListMessages) -> list[LettaMessage]:
+    """List messages of all agents, the newest page, oldest first."""
+    if query.conversation_id not in (None, "default") or query.group_id:
+        raise Unsupported("Messages cannot be listed by conversation or group")
+    types = query.include_return_message_types
+    display = Display(types=frozenset(types) if types is not None else None)
+    return expand_all(await server.fleet.store.messages(MessageQuery(**query.page())), display)
+
+
+@routes.get("/v1/messages/{message_id}")
+async def retrieve_message(server: Server, message_id: MessageId) -> list[LettaMessage]:
+    """Retrieve a message, as all the API messages that it is shown as."""
+    return expand(await server.fleet.store.message(message_id), Display())

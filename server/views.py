@@ -1,0 +1,40 @@
+"""Records as API objects, where that takes more than the record itself."""
+
+from typing import TYPE_CHECKING, Any
+
+from actors.tools.builtin import BY_ID
+from server.wire.agents import AgentState, agent_state
+from server.wire.common import PageParams
+from storage.records import Agent, Loaded, Message, MessageQuery, Tool
+
+if TYPE_CHECKING:
+    from actors.fleet import Fleet
+
+
+def tools_of(agent: Agent) -> list[Tool]:
+    """The tools that are attached to an agent, in the order of attachment."""
+    return [BY_ID[tool_id] for tool_id in agent.tool_ids if tool_id in BY_ID]
+
+
+def view(loaded: Loaded, include: frozenset[str]) -> AgentState:
+    """An agent with what is to be included of its relationships."""
+    tools = tools_of(loaded.state.agent) if "agent.tools" in include else []
+    return agent_state(loaded, include, tools)
+
+
+async def find_messages(fleet: "Fleet", query: PageParams, **where: Any) -> list[Message]:
+    """A page of messages in the order asked for, with cursors that follow that order.
+
+    Storage knows its cursors as older and newer and answers oldest first, whatever the order.
+
+    Args:
+        where: further fields of :class:`storage.records.MessageQuery`.
+    """
+    page = query.page()
+    if query.descending:
+        page["after"], page["before"] = page["before"], page["after"]
+    if query.before is not None and query.after is None:
+        # What stands before a cursor is wanted from the cursor backwards.
+        page["descending"] = not page["descending"]
+    found = await fleet.store.messages(MessageQuery(**page, **where))
+    return found[::-1] if query.descending else found
