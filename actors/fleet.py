@@ -55,7 +55,8 @@ class Fleet:
     store: Store
 
     def __init__(self, options: Options, providers: list[Provider]) -> None:
-        self.options = options
+        # The hosts get a copy: the server's settings have more in them, its password for one.
+        self.options = Options(**options.model_dump(include=set(Options.model_fields)))
         self._providers = providers
         self._directory: Directory
         self._hosts: list[Any] = []
