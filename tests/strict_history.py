@@ -23,7 +23,6 @@ def violations(messages: list[dict[str, Any]]) -> list[str]:
     if turns and turns[-1].get("role") == "assistant":
         found.append("the last turn is the assistant's")
     seen: set[str] = set()
-    open_calls: list[str] = []
     previous = ""
     for position, message in enumerate(messages):
         role = message.get("role", "")
@@ -32,21 +31,26 @@ def violations(messages: list[dict[str, Any]]) -> list[str]:
             problems.append("system message inside the history")
         if role in ("user", "assistant") and role == previous:
             problems.append("the same speaker twice in a row")
-        if role == "tool":
-            if message.get("tool_call_id") in open_calls:
-                open_calls.remove(message["tool_call_id"])
-            else:
-                problems.append("return without a call right before it")
-        elif open_calls:
-            problems.append(f"calls {open_calls} before it have no return")
-            open_calls = []
         for call in message.get("tool_calls", []):
             problems += _call(call, seen)
-            open_calls.append(call.get("id"))
         found += [f"{position} ({role}): {problem}" for problem in problems]
         previous = role
-    if open_calls:
-        found.append(f"end: calls {open_calls} have no return")
+    return found + _unpaired(messages)
+
+
+def _unpaired(messages: list[dict[str, Any]]) -> list[str]:
+    found: list[str] = []
+    waiting: list[str] = []
+    for position, message in enumerate([*messages, {"role": "end"}]):
+        if message.get("role") == "tool":
+            if message.get("tool_call_id") in waiting:
+                waiting.remove(message["tool_call_id"])
+            else:
+                found.append(f"{position} (tool): return without a call right before it")
+            continue
+        if waiting:
+            found.append(f"{position}: calls {waiting} right before it have no return")
+        waiting = [call.get("id") for call in message.get("tool_calls", [])]
     return found
 
 

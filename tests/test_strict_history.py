@@ -31,7 +31,7 @@ def test_a_good_history_has_no_violations():
         ([USER, RETURN], "without a call"),
         ([USER, CALLING, RETURN, RETURN], "without a call"),
         ([USER, CALLING, USER], "no return"),
-        ([USER, CALLING], "end: calls"),
+        ([USER, CALLING], "no return"),
         ([USER, CALLING, RETURN, USER, CALLING, RETURN], "used twice"),
         ([USER, called(id="b c"), {**RETURN, "tool_call_id": "b c"}], "bad call id"),
         ([USER, called(function={"name": "f g", "arguments": "{}"}), RETURN], "bad function name"),

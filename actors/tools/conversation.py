@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from actors.packing import zone
@@ -102,13 +102,13 @@ def _moment(parameter: str, text: str | None, timezone: str, end_of_day: bool = 
         return None
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError as error:
+        if end_of_day and len(text) == len("YYYY-MM-DD"):
+            moment += timedelta(days=1, microseconds=-1)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=zone(timezone))).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise ValueError(
             f"Invalid {parameter} format: {text}. Use ISO 8601 format (YYYY-MM-DD or YYYY-MM-DDTHH:MM)"
         ) from error
-    if end_of_day and len(text) == len("YYYY-MM-DD"):
-        moment += timedelta(days=1, microseconds=-1)
-    return moment if moment.tzinfo else moment.replace(tzinfo=zone(timezone))
 
 
 CONVERSATION_TOOLS: dict[str, Callable[..., Awaitable[Any]]] = {

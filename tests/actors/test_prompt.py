@@ -17,7 +17,11 @@ NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 def make_agent(**fields):
     endpoint = fields.pop("endpoint", "openai")
     llm = LlmConfig(
-        model="m", model_endpoint_type=endpoint, context_window=8000, handle=f"{endpoint}/m", provider_name="p"
+        model="m",
+        model_endpoint_type=endpoint,
+        context_window=8000,
+        handle=f"{endpoint}/m",
+        provider_name="p",
     )
     return Agent(
         **{"id": "agent-1", "name": "A", "system": "Be kind.", "llm_config": llm} | fields,
@@ -48,7 +52,10 @@ def returning(*ids, status="success", content="7"):
 
 
 def test_system_prompt_shows_memory_and_metadata():
-    blocks = [make_block(description="The human block: who they are."), make_block("rules", "-", read_only=True)]
+    blocks = [
+        make_block(description="The human block: who they are."),
+        make_block("rules", "-", read_only=True),
+    ]
 
     text = compile_system(make_agent(), blocks, recall=3, at=NOON)
 
@@ -139,7 +146,15 @@ def test_a_turn_with_tools():
         make_agent(),
     )
 
-    assert [each["role"] for each in chat] == ["system", "user", "assistant", "tool", "tool", "assistant", "user"]
+    assert [each["role"] for each in chat] == [
+        "system",
+        "user",
+        "assistant",
+        "tool",
+        "tool",
+        "assistant",
+        "user",
+    ]
     assert chat[0] == {"role": "system", "content": "S"}
     assert chat[2]["content"] == "rolling"
     assert chat[2]["tool_calls"][0] == {

@@ -50,7 +50,7 @@ def test_core_replace_replaces_every_occurrence(memory):
 
 @pytest.mark.parametrize("old", ["coffee", ""])
 def test_core_replace_needs_the_old_text(memory, old):
-    with pytest.raises(ValueError, match=f"^Old content '{old}' not found in memory block 'human'$"):
+    with pytest.raises(ValueError, match=rf"^Old content '{old}' not found in memory block 'human'$"):
         call(memory, "core_memory_replace", label="human", old_content=old, new_content="x")
 
 
@@ -69,8 +69,10 @@ def test_replace_fills_an_empty_block(memory):
     [
         (
             "coffee",
-            "No replacement was performed, old_string `coffee` did not appear verbatim in memory block "
-            "with label `human`.",
+            (
+                "No replacement was performed, old_string `coffee` did not appear verbatim in memory block "
+                "with label `human`."
+            ),
         ),
         (
             ": ",
@@ -81,7 +83,7 @@ def test_replace_fills_an_empty_block(memory):
     ],
 )
 def test_replace_needs_one_unique_passage(memory, old, error):
-    with pytest.raises(ValueError, match="No replacement|line number") as raised:
+    with pytest.raises(ValueError, match=r"No replacement|line number") as raised:
         call(memory, "memory_replace", label="human", old_string=old, new_string="x")
 
     assert error in str(raised.value)
@@ -107,7 +109,7 @@ def test_insert_goes_to_the_end_by_default_also_of_an_empty_block(memory):
 
 @pytest.mark.parametrize("line", [-2, 4])
 def test_insert_needs_a_line_that_is_there(memory, line):
-    with pytest.raises(ValueError, match=f"^Invalid `insert_line` parameter: {line}."):
+    with pytest.raises(ValueError, match=rf"^Invalid `insert_line` parameter: {line}\."):
         call(memory, "memory_insert", label="human", new_string="NEW", insert_line=line)
 
 
@@ -133,7 +135,7 @@ EDITS = [
 
 @pytest.mark.parametrize(("tool", "arguments"), EDITS)
 def test_a_read_only_block_is_not_edited(memory, tool, arguments):
-    with pytest.raises(ValueError, match="^Error This block is read-only and cannot be edited.$"):
+    with pytest.raises(ValueError, match=r"^Error This block is read-only and cannot be edited\.$"):
         call(memory, tool, label="rules", **arguments)
 
     assert memory.writes() == []
@@ -141,7 +143,7 @@ def test_a_read_only_block_is_not_edited(memory, tool, arguments):
 
 @pytest.mark.parametrize(("tool", "arguments"), EDITS)
 def test_an_unknown_label_is_answered_with_the_known_ones(memory, tool, arguments):
-    with pytest.raises(ValueError, match="'nobody' does not exist.*human, notes, rules"):
+    with pytest.raises(ValueError, match=r"'nobody' does not exist.*human, notes, rules"):
         call(memory, tool, label="nobody", **arguments)
 
 
@@ -170,7 +172,9 @@ def test_memory_create():
     agent_id = new_id("agent")
     memory = Memory([block("human")], near=agent_id)
 
-    result = call(memory, "memory", command="create", path="/memories/trip", file_text="Oslo", description="Plans")
+    result = call(
+        memory, "memory", command="create", path="/memories/trip", file_text="Oslo", description="Plans"
+    )
 
     assert result == (
         "Successfully created memory block 'trip'. Your system prompt has been recompiled with the new "
@@ -204,7 +208,12 @@ def test_memory_rename_keeps_the_place(memory):
 
     assert list(values(memory)) == ["user", "notes", "rules"]
     (write,) = memory.writes()
-    assert (write.block.id, write.block.label, write.block.version, write.based_on) == ("block-human", "user", 5, 4)
+    assert (write.block.id, write.block.label, write.block.version, write.based_on) == (
+        "block-human",
+        "user",
+        5,
+        4,
+    )
 
 
 def test_memory_rename_with_a_path_describes_anew(memory):
@@ -217,7 +226,10 @@ def test_memory_rename_with_a_path_describes_anew(memory):
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        ({"command": "view"}, "Error: Unknown command 'view'. Supported commands: create, str_replace, insert"),
+        (
+            {"command": "view"},
+            "Error: Unknown command 'view'. Supported commands: create, str_replace, insert",
+        ),
         ({"command": "create", "path": "/memories/human"}, "'human' exists already"),
         ({"command": "create", "path": "/memories/"}, "must look like /memories/<label>"),
         ({"command": "create"}, "needs the parameter `path`"),
