@@ -26,6 +26,8 @@ log = logging.getLogger("greenroom.access")
 REQUEST_ID = web.RequestKey("id", str)
 REQUEST_ID_CHARACTERS = 128
 CLIENT_GONE = 499
+NO_ROUTE = ("any", "unknown")
+"""Label of requests for what there is not: clients could make up any number of methods and paths."""
 
 
 def create_app(
@@ -75,10 +77,9 @@ async def _observe(request: web.Request, handler: Handler) -> web.StreamResponse
         return response
     finally:
         seconds = time.perf_counter() - began
-        metrics.end(request.method, route.path if route else "unknown", status, seconds)
-        log.debug(
-            "%s %s %d %.1f ms [%s]", request.method, request.path, status, seconds * 1e3, request[REQUEST_ID]
-        )
+        method, path = (route.method, route.path) if route else NO_ROUTE
+        metrics.end(method, path, status, seconds)
+        log.debug("%s %d %.1f ms [%s]", _line(request), status, seconds * 1e3, request[REQUEST_ID])
 
 
 @web.middleware
@@ -90,4 +91,9 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
     except GreenroomError as error:
         return errors.response_of(error)
     except Exception as error:  # noqa: BLE001 - the last resort: a trace for us, an id for the client
-        return errors.json_error(500, errors.unknown(error, f"{request.method} {request.path}"))
+        return errors.json_error(500, errors.unknown(error, _line(request)))
+
+
+def _line(request: web.Request) -> str:
+    # The path as it was sent: decoded it could have a line break, and forge a line of the log.
+    return f"{request.method} {request.rel_url.raw_path}"

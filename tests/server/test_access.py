@@ -164,8 +164,10 @@ async def test_the_log_of_requests_has_nothing_secret(start, caplog):
     client = await start(routes, password=PASSWORD)
     headers = {"Authorization": f"Bearer {PASSWORD}", "X-Request-Id": "mine-1"}
     await client.get("/v1/closed?search=hunter2", headers=headers)
+    await client.get("/v1/%0AERROR forged")
     assert "GET /v1/closed 200" in caplog.text
     assert "mine-1" in caplog.text
     assert "hunter2" not in caplog.text
+    assert not any(line.startswith("ERROR forged") for line in caplog.text.splitlines())
     assert "horse" not in caplog.text
     assert "horse" not in repr(Settings(password=PASSWORD))

@@ -1,5 +1,6 @@
 """Requests reach handlers as typed arguments, or are refused before they do anything."""
 
+import zlib
 from typing import Annotated
 
 import pytest
@@ -202,14 +203,17 @@ async def test_a_secret_value_is_not_repeated_to_the_client(client):
     assert "hunter2" not in await response.text()
 
 
-@pytest.mark.parametrize("how", ["length", "chunks"])
+@pytest.mark.parametrize("how", ["length", "chunks", "zip bomb"])
 async def test_a_long_body_is_refused(client, how):
     async def chunks():
         for _ in range(20):
             yield b"x" * 10_000
 
-    data = b"x" * 200_000 if how == "length" else chunks()
-    response = await client.post("/v1/things/", data=data, headers={"Content-Type": "application/json"})
+    headers = {"Content-Type": "application/json"}
+    data = {"length": b"x" * 200_000, "chunks": chunks(), "zip bomb": zlib.compress(b"x" * 50_000_000)}[how]
+    if how == "zip bomb":
+        headers["Content-Encoding"] = "deflate"
+    response = await client.post("/v1/things/", data=data, headers=headers)
     assert response.status == 413
     assert "0.1 MB" in (await response.json())["detail"]
     assert calls == []
