@@ -31,14 +31,16 @@ class Blocks:
 
     def fetch_versions(self, ids: Iterable[str]) -> None:
         """Bring the version numbers of these blocks into memory, in one query."""
-        missing = [id for id in ids if id not in self._versions]
+        missing = [block_id for block_id in ids if block_id not in self._versions]
         if not missing:
             return
-        rows = self._database.rows(_SQL["find_versions"], {"ids": [uuid_of(id) for id in missing]})
-        stored = {f"block-{id}": DELETED if deleted else version for id, version, deleted in rows}
-        for id in missing:
-            recent = self._recent.get(id)
-            self._versions[id] = _current(recent[1]) if recent else stored.get(id)
+        rows = self._database.rows(
+            _SQL["find_versions"], {"ids": [uuid_of(block_id) for block_id in missing]}
+        )
+        stored = {f"block-{uuid}": DELETED if deleted else version for uuid, version, deleted in rows}
+        for block_id in missing:
+            recent = self._recent.get(block_id)
+            self._versions[block_id] = _current(recent[1]) if recent else stored.get(block_id)
 
     def version(self, block_id: str) -> int | None:
         """The version of a block that :meth:`fetch_versions` was called for, or ``DELETED``; None if
@@ -68,11 +70,11 @@ class Blocks:
         """Those of these blocks that exist."""
         ids = set(ids)
         with self._lock:
-            recent = {id: self._recent[id][1] for id in ids if id in self._recent}
-        blocks = {id: version.block() for id, version in recent.items() if not version.deleted}
+            recent = {block_id: self._recent[block_id][1] for block_id in ids if block_id in self._recent}
+        blocks = {block_id: version.block() for block_id, version in recent.items() if not version.deleted}
         if rest := ids - recent.keys():
-            rows = self._database.rows(_SQL["find_blocks"], {"ids": [uuid_of(id) for id in rest]})
-            blocks.update((f"block-{id}", read_block(value, body)) for id, value, body in rows)
+            rows = self._database.rows(_SQL["find_blocks"], {"ids": [uuid_of(block_id) for block_id in rest]})
+            blocks.update((f"block-{uuid}", read_block(value, body)) for uuid, value, body in rows)
         return blocks
 
 

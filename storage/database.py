@@ -3,14 +3,14 @@
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from storage.errors import GreenroomError, StoreCorrupt, StoreError, StoreFull, StoreLocked, StoreTooNew
+from storage.errors import StoreCorrupt, StoreError, StoreFull, StoreLocked, StoreTooNew
 from storage.sql import statements
 
 _SQL = statements("meta")
@@ -76,19 +76,25 @@ class Database:
             )
         if (position := self._damage(error)) is not None:
             return StoreCorrupt(
-                f"{self.wal} is damaged at byte {position}. Everything before that is intact. Copy the data "
-                "directory, then run `greenroom doctor --repair` to cut the damaged end off."
+                f"{self.wal} is damaged at byte {position}. Everything before that is intact. Copy the "
+                "data directory, then run `greenroom doctor --repair` to cut the damaged end off."
             )
         if "newer version" in text or "storage version" in text:
-            return StoreTooNew(f"{self.path} was written by a newer version of DuckDB than {duckdb.__version__}.")
+            return StoreTooNew(
+                f"{self.path} was written by a newer DuckDB than the {duckdb.__version__} installed here."
+            )
         if re.search(r"checksum|corrupt|not a valid DuckDB", text, re.IGNORECASE):
             return StoreCorrupt(f"{self.path} is damaged ({_first_line(text)}). Restore it from a backup.")
         if isinstance(error, duckdb.IOException | duckdb.FatalException | duckdb.OutOfMemoryException):
             return StoreFull(
-                f"{self.path} cannot be written ({_first_line(text)}). Make room on its disk or fix the disk, "
-                "then start again; nothing acknowledged is lost."
+                f"{self.path} cannot be written ({_first_line(text)}). Make room on its disk, then start "
+                "again; nothing acknowledged is lost."
             )
         return StoreError(f"{self.path}: {_first_line(text)}")
+
+    def is_fatal(self, error: Exception) -> bool:
+        """Whether the file cannot be trusted or written any more."""
+        return isinstance(error, duckdb.Error) and isinstance(self.meaning(error), StoreFull | StoreCorrupt)
 
     def _damage(self, error: duckdb.Error) -> int | None:
         match = _DAMAGED.search(str(error)) if "WAL" in str(error) else None
@@ -108,10 +114,8 @@ class Database:
             yield self.writer
             self.writer.execute("commit")
         except BaseException:
-            try:
+            with suppress(duckdb.Error):  # a failed commit has rolled back by itself
                 self.writer.execute("rollback")
-            except duckdb.Error:
-                pass  # a failed commit has rolled back by itself
             raise
 
     @contextmanager

@@ -62,6 +62,8 @@ class Fence:
             Conflict, NotFound, StaleEpoch, SequenceGap, StaleBlock, InvalidArgument: it is refused.
         """
         if entry.kind == "blocks":
+            if self._repeats_blocks(entry, draft):
+                return entry.epoch
             draft.versions |= self._check_blocks(entry, draft)
             return None
         head = draft.heads.get(entry.stream) or self._states.head(entry.stream)
@@ -82,17 +84,30 @@ class Fence:
         draft.heads[entry.stream] = head.after(entry)
         return None
 
+    def _repeats_blocks(self, entry: Entry, draft: Draft) -> bool:
+        """Whether the blocks are stored just like this already: an acknowledgement got lost."""
+        written = {write.block.id: write.block for write in entry.blocks}
+        stored = {each: self._version(each, draft) for each in written}
+        if any(stored[each] != block.version for each, block in written.items()):
+            return False
+        return not draft.versions.keys() & written and self._blocks.load(written) == written
+
+    def _version(self, block_id: str, draft: Draft) -> int | None:
+        return draft.versions.get(block_id, self._blocks.version(block_id))
+
     def _check_blocks(self, entry: Entry, draft: Draft) -> dict[str, int]:
         versions: dict[str, int] = {}
         for write in entry.blocks:
-            id = write.block.id
-            current = versions.get(id, draft.versions.get(id, self._blocks.version(id)))
+            block_id = write.block.id
+            current = versions.get(block_id, self._version(block_id, draft))
             if current == DELETED:
-                raise StaleBlock(f"Block {id} is deleted.")
+                raise StaleBlock(f"Block {block_id} is deleted.")
             if write.based_on != current:
-                raise StaleBlock(f"Block {id} is at version {current}, not {write.based_on}.")
+                raise StaleBlock(f"Block {block_id} is at version {current}, not {write.based_on}.")
             following = 0 if current is None else current + 1
             if write.block.version != following:
-                raise InvalidArgument(f"Version {following} of block {id} comes next, not {write.block.version}.")
-            versions[id] = DELETED if write.block.deleted else following
+                raise InvalidArgument(
+                    f"The version of block {block_id} after this is {following}, not {write.block.version}."
+                )
+            versions[block_id] = DELETED if write.block.deleted else following
         return versions

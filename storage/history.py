@@ -9,10 +9,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 from uuid import UUID
 
-import duckdb
-
 from storage.database import Database, utc
-from storage.errors import StoreCorrupt, StoreFull
 from storage.ids import uuid_of
 from storage.log import BlockVersion, LogRow
 from storage.records import Agent, Delta, Message, Run, State, Step
@@ -75,6 +72,7 @@ class History:
         self._database = database
         self._pending: deque[LogRow] = deque()
         self._appenders = {table: database.writer.appender(table) for table in _TABLES}
+        self._appenders["block_head"] = database.writer.appender("block_head", action="upsert")
         self.derived = derived
         self.unreadable = 0
         """Entries that could not be derived."""
@@ -93,7 +91,7 @@ class History:
         rows = list(islice(self._pending, DERIVED_AT_ONCE))
         try:
             self._write(rows, rows[-1].lsn)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - payloads may be broken in any way
             self._reraise_if_fatal(error)
             for row in rows:
                 self._write_alone(row)
@@ -107,7 +105,7 @@ class History:
         its blocks were readable when they were committed."""
         try:
             self._write([row], row.lsn)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - as above
             self._reraise_if_fatal(error)
             _log.error("Entry %d of %s cannot be derived: %s", row.seq, row.stream, error)
             self.unreadable += 1
@@ -116,7 +114,7 @@ class History:
     def _reraise_if_fatal(self, error: Exception) -> None:
         for appender in self._appenders.values():
             appender.clear()
-        if isinstance(error, duckdb.Error) and isinstance(self._database.meaning(error), StoreFull | StoreCorrupt):
+        if self._database.is_fatal(error):
             raise error
 
     def _write(self, rows: list[LogRow], upto: int) -> None:
@@ -154,6 +152,7 @@ class Batch:
         self._steps: dict[UUID, tuple[Any, ...]] = {}
         self._runs: dict[UUID, tuple[Any, ...]] = {}
         self._blocks: dict[UUID, tuple[Any, ...]] = {}
+        self._block_heads: dict[UUID, tuple[UUID, int, int]] = {}
         self.new_texts: dict[UUID, str] = {}
         """Texts of system messages that are in the table already."""
 
@@ -166,21 +165,24 @@ class Batch:
             case "delete":
                 self._delete(uuid_of(row.stream))
         for version in row.blocks:
-            block = _block_row(version)
-            self._blocks[block[0]] = block
+            block_id = uuid_of(version.id)
+            self._blocks[block_id] = _block_row(row.lsn, version)
+            self._block_heads[block_id] = block_id, version.version, row.lsn
 
-    def _create(self, id: UUID, state: State) -> None:
+    def _create(self, agent_id: UUID, state: State) -> None:
         agent = state.agent.model_dump(include=_LISTED)
         moments = {name: _moment(agent[name]) for name in _MOMENTS}
         system = state.context[0].id if state.context else None
-        self._agents[id] = AgentRow(id=id, **(agent | moments), system_id=system, history=state.history)
+        self._agents[agent_id] = AgentRow(
+            id=agent_id, **(agent | moments), system_id=system, history=state.history
+        )
         for message in state.context:
-            self._add_message(id, message)
+            self._add_message(agent_id, message)
         if state.run is not None:
-            self._add_run(id, state.run)
+            self._add_run(agent_id, state.run)
 
-    def _change(self, id: UUID, delta: Delta) -> None:
-        agent = self._agents[id]
+    def _change(self, agent_id: UUID, delta: Delta) -> None:
+        agent = self._agents[agent_id]
         changes = {name: value for name, value in delta.agent.items() if name in _LISTED}
         for name in _MOMENTS & changes.keys():
             changes[name] = _moment(changes[name] and datetime.fromisoformat(changes[name]))
@@ -189,28 +191,28 @@ class Batch:
             message.ordinal = history
             history += 1
             system = system or message.id
-            self._add_message(id, message)
+            self._add_message(agent_id, message)
         if delta.context is not None:
             system = next(iter(delta.context), None)
         if delta.system is not None and system is not None:
             self._set_text(uuid_of(system), delta.system)
         if delta.run is not None:
-            self._add_run(id, delta.run)
+            self._add_run(agent_id, delta.run)
         if delta.step is not None:
-            self._add_step(id, delta.step)
-        self._agents[id] = agent._replace(**changes, system_id=system, history=history)
+            self._add_step(agent_id, delta.step)
+        self._agents[agent_id] = agent._replace(**changes, system_id=system, history=history)
 
-    def _delete(self, id: UUID) -> None:
-        self._deleted.add(id)
-        self._agents.pop(id, None)
-        self._messages = {key: row for key, row in self._messages.items() if row.agent_id != id}
-        self._steps = {key: row for key, row in self._steps.items() if row[1] != id}
-        self._runs = {key: row for key, row in self._runs.items() if row[1] != id}
+    def _delete(self, agent_id: UUID) -> None:
+        self._deleted.add(agent_id)
+        self._agents.pop(agent_id, None)
+        self._messages = {key: row for key, row in self._messages.items() if row.agent_id != agent_id}
+        self._steps = {key: row for key, row in self._steps.items() if row[1] != agent_id}
+        self._runs = {key: row for key, row in self._runs.items() if row[1] != agent_id}
 
     def _add_message(self, agent_id: UUID, message: Message) -> None:
-        id = uuid_of(message.id)
-        self._messages[id] = MessageRow(
-            id,
+        message_id = uuid_of(message.id)
+        self._messages[message_id] = MessageRow(
+            message_id,
             agent_id,
             message.ordinal,
             message.role,
@@ -221,11 +223,11 @@ class Batch:
             message.model_dump_json(exclude_defaults=True),
         )
 
-    def _set_text(self, id: UUID, text: str) -> None:
-        if id in self._messages:
-            self._messages[id] = _with_text(self._messages[id], text)
+    def _set_text(self, message_id: UUID, text: str) -> None:
+        if message_id in self._messages:
+            self._messages[message_id] = _with_text(self._messages[message_id], text)
         else:
-            self.new_texts[id] = text
+            self.new_texts[message_id] = text
 
     def replace_texts(self, rows: list[MessageRow]) -> None:
         """Put the new texts into these rows of the table."""
@@ -235,9 +237,9 @@ class Batch:
                 self._messages[row.id] = _with_text(row, self.new_texts[row.id])
 
     def _add_run(self, agent_id: UUID, run: Run) -> None:
-        id = uuid_of(run.id)
-        self._runs[id] = (
-            id,
+        run_id = uuid_of(run.id)
+        self._runs[run_id] = (
+            run_id,
             agent_id,
             run.status,
             utc(run.created_at),
@@ -248,9 +250,9 @@ class Batch:
         )
 
     def _add_step(self, agent_id: UUID, step: Step) -> None:
-        id = uuid_of(step.id)
-        self._steps[id] = (
-            id,
+        step_id = uuid_of(step.id)
+        self._steps[step_id] = (
+            step_id,
             agent_id,
             uuid_of(step.run_id),
             utc(step.created_at),
@@ -281,6 +283,7 @@ class Batch:
             "step": list(self._steps.values()),
             "run": list(self._runs.values()),
             "block": list(self._blocks.values()),
+            "block_head": list(self._block_heads.values()),
         }
 
 
@@ -298,11 +301,11 @@ def _with_text(row: MessageRow, text: str) -> MessageRow:
     return row._replace(text=words(message), body=message.model_dump_json(exclude_defaults=True))
 
 
-def _block_row(version: BlockVersion) -> tuple[Any, ...]:
+def _block_row(lsn: int, version: BlockVersion) -> tuple[Any, ...]:
     block = version.block()
     return (
+        lsn,
         uuid_of(block.id),
-        block.version,
         block.deleted,
         block.label,
         block.name,

@@ -80,7 +80,7 @@ class Listing:
                 "limit": query.limit,
             },
         )
-        found = [AgentKey(f"agent-{id}", value) for value, id in rows]
+        found = [AgentKey(f"agent-{uuid}", value) for value, uuid in rows]
         return found[::-1] if backwards else found
 
     def count_agents(self, query: AgentQuery) -> int:
@@ -93,7 +93,8 @@ class Listing:
         return dict(self._database.rows(_SQL["block_agents"]))
 
     def blocks(self, query: BlockQuery, attached: dict[str, int] | None) -> list[Block]:
-        rows = self._page([_SQL["blocks"], _SQL["block_page"]], [], self._block_filter(query, attached), query)
+        matching = "\n".join([_SQL["blocks"], _SQL["block_page"]])
+        rows = self._page(matching, "", self._block_filter(query, attached), query)
         return [read_block(value, body) for _, value, body in rows]
 
     def count_blocks(self, query: BlockQuery, attached: dict[str, int] | None) -> int:
@@ -106,7 +107,7 @@ class Listing:
             counted = query.agents_eq or query.agents_gt is not None or query.agents_lt is not None
             attached = self.block_agents() if counted else {}
         return query.model_dump(exclude=set(Page.model_fields)) | {
-            "attached": [uuid_of(id) for id in attached],
+            "attached": [uuid_of(block_id) for block_id in attached],
             "agents": list(attached.values()),
             "hidden": query.hidden,
         }
@@ -153,8 +154,8 @@ class Listing:
 
     def runs(self, query: RunQuery) -> list[Run]:
         values = query.model_dump(exclude=set(Page.model_fields))
-        values["agent_ids"] = [_uuid(id) for id in query.agent_ids]
-        rows = self._page([_SQL["runs"]], [_SQL["where_runs"]], values, query)
+        values["agent_ids"] = [_uuid(agent_id) for agent_id in query.agent_ids]
+        rows = self._page(_SQL["runs"], _SQL["where_runs"], values, query)
         return [Run.model_validate_json(body) for (body,) in rows]
 
     def steps(self, query: StepQuery) -> list[Step]:
@@ -164,15 +165,13 @@ class Listing:
             "start": query.start and utc(query.start),
             "end": query.end and utc(query.end),
         }
-        rows = self._page([_SQL["steps"]], [_SQL["where_steps"]], values, query)
+        rows = self._page(_SQL["steps"], _SQL["where_steps"], values, query)
         return [Step.model_validate_json(body) for (body,) in rows]
 
-    def _page(
-        self, matching: list[str], filters: list[str], values: dict[str, Any], page: Page
-    ) -> list[tuple[Any, ...]]:
+    def _page(self, source: str, filters: str, values: dict[str, Any], page: Page) -> list[tuple[Any, ...]]:
         span = Span.of(page)
         rows = self._database.rows(
-            "\n".join([*matching, _SQL["page"], *filters, _SQL["down" if span.down else "up"]]),
+            "\n".join([source, _SQL["page"], filters, _SQL["down" if span.down else "up"]]),
             values | {"above": span.above, "below": span.below, "limit": page.limit},
         )
         return rows[::-1] if span.backwards else rows
@@ -186,10 +185,10 @@ class Listing:
     def step(self, step_id: str) -> Step:
         return Step.model_validate_json(self._body("step", step_id))
 
-    def _body(self, table: str, id: str) -> str:
-        rows = self._database.rows(_SQL[table], {"id": _uuid(id)}) if is_id(id, table) else []
+    def _body(self, table: str, wanted: str) -> str:
+        rows = self._database.rows(_SQL[table], {"id": _uuid(wanted)}) if is_id(wanted, table) else []
         if not rows:
-            raise NotFound(f"No {table} found with id {id}.")
+            raise NotFound(f"No {table} found with id {wanted}.")
         return str(rows[0][0])
 
     def tags(self) -> list[str]:
@@ -201,8 +200,8 @@ def _agent_filter(query: AgentQuery) -> dict[str, Any]:
     return query.model_dump(exclude=set(Page.model_fields)) | sign
 
 
-def _uuid(id: str | None) -> UUID | None:
+def _uuid(identifier: str | None) -> UUID | None:
     """What the tables have for an id; for text that is no id, something they never have."""
-    if id is None:
+    if identifier is None:
         return None
-    return uuid_of(id) if is_id(id, id.partition("-")[0]) else _NOTHING
+    return uuid_of(identifier) if is_id(identifier, identifier.partition("-")[0]) else _NOTHING

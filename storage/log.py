@@ -1,7 +1,7 @@
 """Rows of the step log, as the shard keeps them in memory until they are worked off."""
 
 from dataclasses import dataclass, field
-from uuid import UUID
+from typing import Any, Self
 
 import orjson
 import zstandard
@@ -19,8 +19,9 @@ class BlockVersion:
     body: bytes
 
     @classmethod
-    def of(cls, block: Block) -> "BlockVersion":
-        return cls(block.id, block.version, block.deleted, block.model_dump_json(exclude_defaults=True).encode())
+    def of(cls, block: Block) -> Self:
+        body = block.model_dump_json(exclude_defaults=True).encode()
+        return cls(block.id, block.version, block.deleted, body)
 
     def block(self) -> Block:
         return Block.model_validate_json(self.body)
@@ -41,10 +42,9 @@ class LogRow:
     blocks: list[BlockVersion] = field(default_factory=list)
 
 
-def read_row(
-    lsn: int, stream: UUID, seq: int, epoch: int, kind: str, key: str | None, payload: bytes, blocks: bytes | None
-) -> LogRow:
-    """A row of the table."""
+def read_row(values: tuple[Any, ...]) -> LogRow:
+    """A row of the table: lsn, stream, seq, epoch, kind, key, payload, blocks."""
+    lsn, stream, seq, epoch, kind, key, payload, blocks = values
     prefix = "block" if kind == "blocks" else "agent"
     return LogRow(lsn, f"{prefix}-{stream}", seq, epoch, kind, key, payload, unpack_blocks(blocks))
 
@@ -59,6 +59,5 @@ def pack_blocks(versions: list[BlockVersion]) -> bytes | None:
 def unpack_blocks(data: bytes | None) -> list[BlockVersion]:
     if data is None:
         return []
-    return [BlockVersion.of(Block.model_validate(value)) for value in orjson.loads(zstandard.decompress(data))]
-
-
+    values = orjson.loads(zstandard.decompress(data))
+    return [BlockVersion.of(Block.model_validate(value)) for value in values]

@@ -55,7 +55,9 @@ def _set_meta(connection: duckdb.DuckDBPyConnection, name: str, value: int) -> N
     connection.execute(_SQL["add_meta"], {"name": name, "value": value})
 
 
-def _value(connection: duckdb.DuckDBPyConnection, statement: str, values: dict[str, str] | None = None) -> int:
+def _value(
+    connection: duckdb.DuckDBPyConnection, statement: str, values: dict[str, str] | None = None
+) -> int:
     row = connection.execute(_SQL[statement], values).fetchone()
     assert row is not None
     return int(row[0])

@@ -49,7 +49,16 @@ _MB = 1 << 20
 class Shard:
     """An open shard. Made by :meth:`open`."""
 
-    def __init__(self, database: Database, watermark: Watermark, index: int, shards: int, tail_mb: int, checkpoint_mb: int):
+    def __init__(
+        self,
+        database: Database,
+        watermark: Watermark,
+        *,
+        index: int,
+        shards: int,
+        tail_mb: int,
+        checkpoint_mb: int,
+    ) -> None:
         self._database = database
         self._watermark = watermark
         self._index = index
@@ -60,14 +69,22 @@ class Shard:
         self._blocks = Blocks(database)
         self._history = History(database, derived)
         self._listing = Listing(database, index, shards)
-        rows = [read_row(*row) for row in database.rows(_SQL["unfinished"], {"lsn": min(derived, folded)})]
+        unfinished = database.rows(_SQL["unfinished"], {"lsn": min(derived, folded)})
+        rows = [read_row(row) for row in unfinished]
         underived = [row for row in rows if row.lsn > derived]
         self._states.restore([row for row in rows if row.lsn > folded and row.kind != "blocks"])
         self._blocks.committed(underived)
         self._history.committed(underived)
         fence = Fence(database, self._states, self._blocks)
         self._writer = Writer(
-            database, watermark, fence, self._states, self._blocks, self._history, newest, checkpoint_mb * _MB
+            database,
+            watermark=watermark,
+            fence=fence,
+            states=self._states,
+            blocks=self._blocks,
+            history=self._history,
+            newest=newest,
+            checkpoint_bytes=checkpoint_mb * _MB,
         )
 
     @classmethod
@@ -111,7 +128,14 @@ class Shard:
             try:
                 migrate(database.writer, path.name, index, shards)
                 _check_complete(database, watermark, repair)
-                shard = cls(database, watermark, index, shards, tail_mb, checkpoint_mb)
+                shard = cls(
+                    database,
+                    watermark,
+                    index=index,
+                    shards=shards,
+                    tail_mb=tail_mb,
+                    checkpoint_mb=checkpoint_mb,
+                )
             except duckdb.Error as error:
                 raise database.meaning(error) from error
             opened.pop_all()
@@ -151,11 +175,14 @@ class Shard:
 
     def _check(self, entry: Entry) -> None:
         prefix = "block" if entry.kind == "blocks" else "agent"
-        for id, expected in [(entry.stream, prefix), *((write.block.id, "block") for write in entry.blocks)]:
-            if not is_id(id, expected):
-                raise InvalidArgument(f"{id!r} is not the id of {'an' if expected == 'agent' else 'a'} {expected}.")
-            if slot_of(id) % self._shards != self._index:
-                raise InvalidArgument(f"{id} does not belong to shard {self._index} of {self._shards}.")
+        for expected, found in [
+            (prefix, entry.stream),
+            *(("block", write.block.id) for write in entry.blocks),
+        ]:
+            if not is_id(found, expected):
+                raise InvalidArgument(f"{found!r} is not an id of the form {expected}-<uuid>.")
+            if slot_of(found) % self._shards != self._index:
+                raise InvalidArgument(f"{found} does not belong to shard {self._index} of {self._shards}.")
 
     def claim(self, keys: list[int] | list[str], owner: str) -> int:
         """Take over slots or agents: only commits with the returned epoch are accepted from now on.
@@ -185,17 +212,17 @@ class Shard:
 
     def load_many(self, agent_ids: list[str]) -> list[Loaded]:
         """These agents as of their last commits, in this order; those that do not exist are left out."""
-        states = self._states.load([id for id in agent_ids if is_id(id, "agent")])
-        blocks = self._blocks.load({id for _, state in states.values() for id in state.agent.block_ids})
+        states = self._states.load([each for each in agent_ids if is_id(each, "agent")])
+        blocks = self._blocks.load({each for _, state in states.values() for each in state.agent.block_ids})
         return [
             Loaded(seq, state, [blocks[block] for block in state.agent.block_ids if block in blocks])
-            for seq, state in (states[id] for id in agent_ids if id in states)
+            for seq, state in (states[each] for each in agent_ids if each in states)
         ]
 
     def blocks(self, ids: list[str]) -> list[Block]:
         """The current versions of these blocks, in this order; those that do not exist are left out."""
-        found = self._blocks.load({id for id in ids if is_id(id, "block")})
-        return [found[id] for id in ids if id in found]
+        found = self._blocks.load({each for each in ids if is_id(each, "block")})
+        return [found[each] for each in ids if each in found]
 
     # Listings. They include everything that was acknowledged before the call.
 
@@ -297,13 +324,7 @@ def _check_complete(database: Database, watermark: Watermark, repair: bool) -> N
     """Compare what is in the log with what is known to have been acknowledged."""
     [(newest,)] = database.rows(_SQL["newest"])
     try:
-        acknowledged = watermark.load()
-        if newest < acknowledged:
-            raise StoreCorrupt(
-                f"{database.path} has lost commits: its log ends at entry {newest}, and entry {acknowledged} was "
-                f"acknowledged. Restore the file and {database.wal.name} from a backup, or run "
-                "`greenroom doctor --repair` to go on without them."
-            )
+        watermark.check(newest)
     except StoreCorrupt:
         if not repair:
             raise

@@ -9,7 +9,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any
+from uuid import UUID
 
 import orjson
 
@@ -72,7 +72,8 @@ class States:
         self._unreadable: set[str] = set()
         self._heads: OrderedDict[str, Head | None] = OrderedDict()  # None: there is no such agent
         self._newest = 0
-        self._appender = database.writer.appender("state")
+        self._append_states = database.writer.appender("state")
+        self._set_heads = database.writer.appender("head", action="upsert")
         self.tail_bytes = 0
 
     @property
@@ -82,16 +83,16 @@ class States:
 
     def fetch_heads(self, ids: Iterable[str]) -> None:
         """Bring the heads of these agents into memory, in one query."""
-        missing = [id for id in ids if id not in self._heads]
+        missing = [agent_id for agent_id in ids if agent_id not in self._heads]
         if not missing:
             return
-        rows = self._database.rows(_SQL["find_heads"], {"ids": [uuid_of(id) for id in missing]})
-        folded = {f"agent-{id}": _head(seq, deleted, recent) for id, seq, deleted, recent in rows}
-        for id in missing:
-            head = folded.get(id)
-            for row in self._tails.get(id, ()):
+        rows = self._database.rows(_SQL["find_heads"], {"ids": [uuid_of(agent_id) for agent_id in missing]})
+        folded = {f"agent-{uuid}": _head(seq, deleted, recent) for uuid, seq, deleted, recent in rows}
+        for agent_id in missing:
+            head = folded.get(agent_id)
+            for row in self._tails.get(agent_id, ()):
                 head = (head or Head()).after(row)
-            self._heads[id] = head
+            self._heads[agent_id] = head
 
     def head(self, agent_id: str) -> Head | None:
         """The head of an agent that :meth:`fetch_heads` was called for; None if there is no such agent."""
@@ -110,7 +111,9 @@ class States:
     def restore(self, rows: list[LogRow]) -> None:
         """Rebuild the tails from log rows, some of which may be folded already."""
         ids = [uuid_of(stream) for stream in {row.stream for row in rows}]
-        folded = {f"agent-{id}": seq for id, seq in self._database.rows(_SQL["folded_seqs"], {"ids": ids})}
+        folded = {
+            f"agent-{uuid}": seq for uuid, seq in self._database.rows(_SQL["folded_seqs"], {"ids": ids})
+        }
         for row in rows:
             if row.seq > folded.get(row.stream, -1):
                 self._append(row)
@@ -130,17 +133,19 @@ class States:
             StoreCorrupt: an entry of one of them cannot be read.
         """
         with self._lock:
-            tails = {id: list(self._tails.get(id, ())) for id in ids}
-        rows = self._database.rows(_SQL["find_states"], {"ids": [uuid_of(id) for id in ids]})
-        bases = {f"agent-{id}": (seq, body) for id, seq, _, body in rows}
+            tails = {agent_id: list(self._tails.get(agent_id, ())) for agent_id in ids}
+        rows = self._database.rows(_SQL["find_states"], {"ids": [uuid_of(agent_id) for agent_id in ids]})
+        bases = {f"agent-{uuid}": (seq, body) for uuid, seq, _, body in rows}
         loaded = {}
-        for id, tail in tails.items():
-            seq, state = self._replay(id, *bases.get(id, (-1, None)), tail)
+        for agent_id, tail in tails.items():
+            seq, state = self._replay(agent_id, *bases.get(agent_id, (-1, None)), tail)
             if state is not None:
-                loaded[id] = seq, state
+                loaded[agent_id] = seq, state
         return loaded
 
-    def _replay(self, id: str, seq: int, body: bytes | None, tail: list[LogRow]) -> tuple[int, State | None]:
+    def _replay(
+        self, agent_id: str, seq: int, body: bytes | None, tail: list[LogRow]
+    ) -> tuple[int, State | None]:
         """A state row with the tail applied; the tail may begin before the row."""
         try:
             state = State.unpack(body) if body is not None else None
@@ -157,7 +162,7 @@ class States:
                     apply(state, Delta.unpack(row.payload))
         except Exception as error:
             raise StoreCorrupt(
-                f"Entry {seq} of {id} in {self._database.path} cannot be read ({error})."
+                f"Entry {seq} of {agent_id} in {self._database.path} cannot be read ({error})."
             ) from error
         return seq, state
 
@@ -173,47 +178,55 @@ class States:
         ids = self._next_to_fold(quiet)
         if not ids:
             return False
-        found = self._database.rows(_SQL["find_states"], {"ids": [uuid_of(id) for id in ids]})
-        bases = {f"agent-{id}": (seq, recent, body) for id, seq, recent, body in found}
-        rows: dict[str, tuple[Any, ...]] = {}
-        for id in ids:
-            seq, recent, body = bases.get(id, (-1, "[]", None))
+        found = self._database.rows(_SQL["find_states"], {"ids": [uuid_of(agent_id) for agent_id in ids]})
+        bases = {f"agent-{uuid}": (seq, recent, body) for uuid, seq, recent, body in found}
+        heads: dict[str, tuple[UUID, int, int]] = {}
+        states: list[tuple[int, str, bytes | None]] = []
+        for agent_id in ids:
+            tail = self._tails[agent_id]
+            seq, recent, body = bases.get(agent_id, (-1, "[]", None))
             try:
-                seq, state = self._replay(id, seq, body, self._tails[id])
+                seq, state = self._replay(agent_id, seq, body, tail)
             except StoreCorrupt as error:
                 _log.error("%s", error)
-                self._unreadable.add(id)
+                self._unreadable.add(agent_id)
                 continue
-            head = _head(-1, False, recent)
-            for row in self._tails[id]:
+            head = _head(seq, False, recent)
+            for row in tail:
                 head = head.after(row)
-            rows[id] = uuid_of(id), seq, orjson.dumps(head.recent).decode(), state and state.pack()
+            heads[agent_id] = uuid_of(agent_id), seq, tail[-1].lsn
+            states.append((tail[-1].lsn, orjson.dumps(head.recent).decode(), state.pack() if state else None))
         with self._database.transaction() as connection:
-            connection.execute(_SQL["drop_states"], {"ids": [row[0] for row in rows.values()]})
-            self._appender.append_rows(rows.values())
-            self._appender.flush()
-            connection.execute(_SQL["set_folded"], {"lsn": self._oldest(without=rows.keys()) - 1})
+            connection.execute(_SQL["drop_states"], {"ids": [uuid_of(agent_id) for agent_id in heads]})
+            self._append_states.append_rows(states)
+            self._append_states.flush()
+            self._set_heads.append_rows(heads.values())
+            self._set_heads.flush()
+            connection.execute(_SQL["set_folded"], {"lsn": self._oldest(without=heads) - 1})
         with self._lock:
-            for id in rows:
-                self.tail_bytes -= sum(len(row.payload) for row in self._tails.pop(id))
-        for id in ids:
-            self._due.pop(id, None)
+            for agent_id in heads:
+                self.tail_bytes -= sum(len(row.payload) for row in self._tails.pop(agent_id))
+        for agent_id in ids:
+            self._due.pop(agent_id, None)
         return True
 
     def _next_to_fold(self, quiet: bool) -> list[str]:
         ids = list(self._due)[:FOLDED_AT_ONCE]
         pressed = self.tail_bytes > self._limit or self._newest - self._oldest(self._unreadable) > LAG
         if quiet or pressed:
-            for id in self._tails:
+            for agent_id in self._tails:
                 if len(ids) == FOLDED_AT_ONCE:
                     break
-                if id not in self._due and id not in self._unreadable:
-                    ids.append(id)
+                if agent_id not in self._due and agent_id not in self._unreadable:
+                    ids.append(agent_id)
         return ids
 
     def _oldest(self, without: Collection[str]) -> int:
         """Number of the oldest unfolded entry, or of the one that comes next."""
-        return next((tail[0].lsn for id, tail in self._tails.items() if id not in without), self._newest + 1)
+        return next(
+            (tail[0].lsn for agent_id, tail in self._tails.items() if agent_id not in without),
+            self._newest + 1,
+        )
 
 
 def _head(seq: int, deleted: bool, recent: str) -> Head:

@@ -28,6 +28,7 @@ class Watermark:
         Raises:
             StoreLocked: another shard object has it, here or in another process.
         """
+        self._database = database
         self.path = database.with_name(database.name + ".acknowledged")
         self.saved = 0
         """The number in the file."""
@@ -36,7 +37,6 @@ class Watermark:
         while True:
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
             except BlockingIOError:
                 if time.monotonic() >= deadline:
                     os.close(self._file)
@@ -45,23 +45,31 @@ class Watermark:
                         "directory, or choose another directory."
                     ) from None
                 time.sleep(_RETRY_SECONDS)
+            else:
+                return
 
-    def load(self) -> int:
-        """The last log number known to be acknowledged; 0 for a new file.
+    def check(self, newest: int) -> None:
+        """Compare the number in the file with the last entry of the log.
 
         Raises:
-            StoreCorrupt: the file is damaged.
+            StoreCorrupt: the log has lost acknowledged entries, or the file is damaged.
         """
         text = os.pread(self._file, 64, 0)
-        if text:
-            number, _, check = text.partition(b" ")
-            if not number.isdigit() or check.rstrip() != _check(number):
-                raise StoreCorrupt(
-                    f"{self.path} is damaged, so it cannot be told whether the shard beside it is complete. "
-                    "Run `greenroom doctor --repair` to accept the shard as it is."
-                )
-            self.saved = int(number)
-        return self.saved
+        if not text:  # the shard is new
+            return
+        number, _, check = text.partition(b" ")
+        if not number.isdigit() or check.rstrip() != _check(number):
+            raise StoreCorrupt(
+                f"{self.path} is damaged, so it cannot be told whether {self._database.name} is complete. Run "
+                "`greenroom doctor --repair` to accept the shard as it is."
+            )
+        self.saved = int(number)
+        if newest < self.saved:
+            raise StoreCorrupt(
+                f"{self._database} has lost commits: its log ends at entry {newest}, and entry {self.saved} was "
+                f"acknowledged. Restore {self._database.name} and {self._database.name}.wal from a backup, or "
+                "run `greenroom doctor --repair` to go on without them."
+            )
 
     def save(self, lsn: int) -> None:
         """Note durably that everything up to ``lsn`` is acknowledged."""

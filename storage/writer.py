@@ -16,7 +16,7 @@ import duckdb
 
 from storage.blocks import Blocks
 from storage.database import Database, utc
-from storage.errors import Busy, GreenroomError, InvalidArgument, StoreCorrupt, StoreError, StoreFull
+from storage.errors import Busy, GreenroomError, InvalidArgument, StoreError, StoreFull
 from storage.fence import Draft, Fence
 from storage.history import DERIVED_AT_ONCE, History
 from storage.ids import uuid_of
@@ -75,6 +75,7 @@ class Writer:
     def __init__(
         self,
         database: Database,
+        *,
         watermark: Watermark,
         fence: Fence,
         states: States,
@@ -132,7 +133,7 @@ class Writer:
                 elif self._queue and (
                     len(self._queue) >= QUEUE_ENTRIES or self._queue_bytes + item.size > QUEUE_BYTES
                 ):
-                    refused.append((item, Busy("The store has more to write than it can; try again in a moment.")))
+                    refused.append((item, Busy("The store has too much to write; try again in a moment.")))
                 else:
                     self._queue.append(item)
                     self._queue_bytes += item.size
@@ -183,7 +184,7 @@ class Writer:
             if self._database.wal_bytes():
                 self._checkpoint()
             self._save_watermark()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - whoever waits has to be told, whatever it is
             self._break(error)
 
     def _take(self, timeout: float | None) -> list[Item] | Claim:
@@ -230,7 +231,7 @@ class Writer:
         try:
             self._append(rows, packed)
         except (duckdb.Error, TypeError, ValueError) as error:
-            if isinstance(error, duckdb.Error) and isinstance(self._database.meaning(error), StoreFull | StoreCorrupt):
+            if self._database.is_fatal(error):
                 raise
             self._appender.clear()
             self._isolate([item for item, _ in answers], error)
@@ -243,8 +244,8 @@ class Writer:
         moment = utc(datetime.now(UTC))
         with self._database.transaction():
             self._appender.append_rows(
-                (row.lsn, uuid_of(row.stream), row.seq, row.epoch, moment, row.kind, row.key, row.payload, blocks)
-                for row, blocks in zip(rows, packed, strict=True)
+                (r.lsn, uuid_of(r.stream), r.seq, r.epoch, moment, r.kind, r.key, r.payload, blocks)
+                for r, blocks in zip(rows, packed, strict=True)
             )
             self._appender.flush()
 
@@ -330,5 +331,5 @@ class Writer:
 
 
 def _row(lsn: int, item: Item) -> LogRow:
-    entry = item.entry
-    return LogRow(lsn, entry.stream, entry.seq, entry.epoch, entry.kind, entry.key, entry.payload, item.blocks)
+    new = item.entry
+    return LogRow(lsn, new.stream, new.seq, new.epoch, new.kind, new.key, new.payload, item.blocks)

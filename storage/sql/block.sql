@@ -1,8 +1,9 @@
 -- name: find_versions
-select id, version, deleted from block where id in $ids::uuid[]
+select block_head.id, block_head.version, block.deleted
+from block_head join block on block.lsn = block_head.lsn and block.id = block_head.id
+where block_head.id in $ids::uuid[]
 
 -- name: find_blocks
-select id, value, body from block where id in $ids::uuid[] and not deleted
-
--- name: drop_blocks
-delete from block where id in $ids::uuid[]
+select block.id, block.value, block.body
+from block_head join block on block.lsn = block_head.lsn and block.id = block_head.id
+where block_head.id in $ids::uuid[] and not block.deleted

@@ -18,7 +18,9 @@ select * from message where id in $ids::uuid[]
 delete from message where id in $ids::uuid[]
 
 -- name: drop_blocks
-delete from block where id in $ids::uuid[]
+-- The versions that new ones replace. The heads are changed after this.
+delete from block using block_head
+where block.lsn = block_head.lsn and block.id = block_head.id and block_head.id in $ids::uuid[]
 
 -- name: drop_messages_of
 -- A deleted agent takes its history along.

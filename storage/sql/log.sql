@@ -18,8 +18,5 @@ select key, epoch from claim
 -- name: drop_claims
 delete from claim where key in $keys::varchar[]
 
--- name: set_derived
-update progress set derived = $lsn
-
 -- name: set_folded
 update progress set folded = $lsn

@@ -36,21 +36,37 @@ create table claim (
     claimed_at timestamp not null
 );
 
--- The log folded up to seq, one row per agent; body is null once the agent is deleted.
--- recent holds the newest [seq, epoch, key] triples as JSON, to recognise a repeated commit.
-create table state (
+-- Agents and blocks are rewritten all the time by delete and insert. A table with an index never gives
+-- the room of deleted rows back, so wide rows have none: a narrow, indexed table says where they are.
+
+-- Up to which log entry each agent is folded.
+create table head (
     id uuid primary key,
     seq bigint not null,
+    lsn bigint not null
+);
+
+-- The log of an agent folded up to the entry lsn; body is null once the agent is deleted.
+-- recent has the newest [seq, epoch, key] triples as JSON, to recognise a repeated commit.
+create table state (
+    lsn bigint not null,
     recent varchar not null,
     body blob
 );
 
 -- Everything below is derived from the log and can be rebuilt from it.
 
--- Current block versions. body is the record as JSON, without its value.
-create table block (
+-- The log entry with each block's current version.
+create table block_head (
     id uuid primary key,
     version bigint not null,
+    lsn bigint not null
+);
+
+-- Current block versions. body is the record as JSON, without its value.
+create table block (
+    lsn bigint not null,
+    id uuid not null,
     deleted boolean not null,
     label varchar not null,
     name varchar,
