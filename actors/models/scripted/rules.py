@@ -8,24 +8,32 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from actors.models.scripted.prompt import Prompt
 from actors.models.scripted.summary import ASKS_SUMMARY, facts, sentences, summarise
 
+MOST_CALLS = 32
 _WORD = r"[^\W\d_][\w'\u2019-]*"
 _CAPITALIZED = r"[A-ZÀ-ÖØ-ÞĀ-Ž][\w'\u2019-]*"
 _NAME = rf"(?P<name>{_CAPITALIZED}(?:[ ]{_CAPITALIZED}){{0,3}}|{_WORD})"
 
+# What may repeat has a bound, so that no message takes long to read.
 CALL = re.compile(r"^[ \t]*call[ \t]+(?P<tool>[\w.-]+)[ \t]*(?P<rest>\{.*)?$", re.MULTILINE)
-SEARCH = re.compile(r"(?is)\bsearch\b.*?\bfor\s+[\"“](?P<query>.+?)[\"”]")
+SEARCH = re.compile(r"(?is)\bsearch\b.{0,200}?\bfor\s{1,9}[\"“](?P<query>[^\"”]{1,500})[\"”]")
 ASKS_NAME = re.compile(
     r"(?i)\bwhat(?:['\u2019]s| is| was)? my name|\bwho am i\b|\b(?:know|remember) my name\b"
 )
 TELLS_NAME = re.compile(rf"(?i:\bmy name is)\s+{_NAME}")
-REMEMBER = re.compile(r"(?i)^\s*(?:please\s+)?remember(?:\s+that)?[:\s]+(?P<fact>\S[^\n]*)", re.MULTILINE)
-SAY = re.compile(r"(?is)\b(?:say|repeat)\b[^\"“\n]*[\"“](?P<phrase>.+?)[\"”]")
-ASKS_FACT = re.compile(r"(?i)\b(?:what|who|where|when|which|know|remember)\b.*?\bmy\s+(?P<subject>[^?.!\n]+)")
+REMEMBER = re.compile(
+    r"(?i)^[ ]{0,9}(?:please )?remember(?: that)?[: ]{1,9}(?P<fact>[^\s:][^\n]*)", re.MULTILINE
+)
+SAY = re.compile(r"(?i)\b(?:say|repeat)\b[^\"“\n]{0,200}[\"“]")
+QUOTE_END = re.compile(r"[\"”]")
+ASKS_FACT = re.compile(
+    r"(?i)\b(?:what|who|where|when|which|know|remember)\b.{0,200}?\bmy (?P<subject>[^?.!\n]{1,200})"
+)
 THINK = re.compile(r"(?i)^\s*think\b")
 MUST_CALL = re.compile(r"(?i)must call (?P<tool>[\w.-]+)")
 KNOWN_NAME = re.compile(rf"(?i:\bname(?: is|['\u2019]s|:))\s*{_NAME}")
@@ -73,9 +81,9 @@ def summary(prompt: Prompt) -> Plan | None:
 
 def named_calls(prompt: Prompt) -> Plan | None:
     calls = []
-    for match in CALL.finditer(prompt.user):
+    for match in islice(CALL.finditer(prompt.user), MOST_CALLS):
         if match["rest"]:
-            calls.append(Call(match["tool"], _arguments(prompt.user[match.start("rest") :])))
+            calls.append(Call(match["tool"], _arguments(prompt.user, match)))
         elif match["tool"] in prompt.tools:
             calls.append(Call(match["tool"], {}))
     if not calls:
@@ -123,8 +131,9 @@ def remember(prompt: Prompt) -> Plan | None:
 
 
 def say(prompt: Prompt) -> Plan | None:
-    match = SAY.search(prompt.user)
-    return Plan(match["phrase"]) if match else None
+    begin = SAY.search(prompt.user)
+    end = QUOTE_END.search(prompt.user, begin.end()) if begin else None
+    return Plan(prompt.user[begin.end() : end.start()]) if begin and end else None
 
 
 def recall_fact(prompt: Prompt) -> Plan | None:
@@ -194,12 +203,12 @@ def _note(prompt: Prompt, sentence: str, answer: str) -> Plan:
     return Plan(f"{answer} I am offered no memory tool, so I only know it from this conversation.")
 
 
-def _arguments(text: str) -> dict[str, Any] | str:
+def _arguments(text: str, call: re.Match[str]) -> dict[str, Any] | str:
     try:
-        value, _ = json.JSONDecoder().raw_decode(text)
+        value, _ = json.JSONDecoder().raw_decode(text, call.start("rest"))
     except ValueError:
-        return text.splitlines()[0]
-    return value if isinstance(value, dict) else text.splitlines()[0]
+        return call["rest"]
+    return dict(value)
 
 
 def _report(prompt: Prompt) -> str:

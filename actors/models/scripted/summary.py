@@ -4,7 +4,6 @@ import re
 
 LONGEST = 2_000
 LONGEST_SENTENCE = 300
-LONGEST_INPUT = 200_000
 
 ASKS_SUMMARY = re.compile(r"(?i)\bsummari[sz]e\b|\b(?:a|the|your|write|create)\s+(?:\w+\s+){0,3}summary\b")
 _BREAK = re.compile(r"(?<=[.!?])\s+|\n+")
@@ -24,7 +23,7 @@ def facts(text: str) -> list[str]:
 def summarise(texts: list[str]) -> str:
     """Keep facts first, then sentences with names and numbers, the newest first, up to
     ``LONGEST`` characters. What asks for a summary is left out."""
-    said = [s[:LONGEST_SENTENCE] for s in sentences("\n".join(texts)[-LONGEST_INPUT:])]
+    said = [s[:LONGEST_SENTENCE] for s in sentences("\n".join(texts))]
     found = dict.fromkeys([s for s in said if not ASKS_SUMMARY.search(s)] or said)
     ranked = sorted(
         enumerate(found),

@@ -62,7 +62,9 @@ async def connect() -> AsyncIterator[Callable[..., Models]]:
     """Makes :class:`Models` with one provider named ``there``."""
     made: list[Models] = []
 
-    def make(url: str, *, calls: int = 8, timeout: float = 5, retries: int = 0, kind: str = "openai") -> Models:
+    def make(
+        url: str, *, calls: int = 8, timeout: float = 5, retries: int = 0, kind: str = "openai"
+    ) -> Models:
         made.append(Models([provider_at(url, kind)], calls=calls, timeout=timeout, retries=retries))
         return made[-1]
 

@@ -72,9 +72,7 @@ async def test_streaming_and_not_streaming_give_the_same_tool_calls(scripted, ll
 
 
 async def test_one_tool_at_a_time_unless_parallel_calls_are_on(scripted, llm):
-    completion = await scripted.complete(
-        ask(llm, 'call roll {"sides": 6}\ncall roll {"sides": 20}', [ROLL])
-    )
+    completion = await scripted.complete(ask(llm, 'call roll {"sides": 6}\ncall roll {"sides": 20}', [ROLL]))
     assert len(completion.tool_calls) == 1
 
 
@@ -233,20 +231,22 @@ async def test_a_provider_that_repeats_the_key_does_not_leak_it(serve, connect, 
 
 
 async def test_no_more_calls_than_allowed_and_a_bound_on_those_that_wait(serve, connect, llm):
-    running, most, gate = 0, 0, asyncio.Event()
+    running, most = 0, 0
+    full, gate = asyncio.Event(), asyncio.Event()
 
     async def slow(request):
         nonlocal running, most
         running += 1
         most = max(most, running)
+        if running == 2:
+            full.set()
         await gate.wait()
         running -= 1
         return web.json_response({"choices": [{"message": {"content": "done"}, "finish_reason": "stop"}]})
 
     models = connect(await serve(slow), calls=2)
     calls = [asyncio.create_task(models.complete(ask(llm, "hello"))) for _ in range(2 + 4 * 2)]
-    while running < 2:
-        await asyncio.sleep(0)
+    await full.wait()
     with pytest.raises(Busy):
         await models.complete(ask(llm, "one too many"))
     gate.set()
@@ -255,13 +255,25 @@ async def test_no_more_calls_than_allowed_and_a_bound_on_those_that_wait(serve, 
 
 
 async def test_a_cancelled_call_gives_its_place_back(serve, connect, llm):
-    models = connect(await serve(make_app()), calls=1)
-    call = asyncio.create_task(models.complete(ask(llm, "fault: hang")))
-    await asyncio.sleep(0.05)
+    arrived, left = asyncio.Event(), asyncio.Event()
+
+    async def hang_once(request):
+        if arrived.is_set():
+            return web.json_response({"choices": [{"message": {"content": "free again"}}]})
+        arrived.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            left.set()
+
+    models = connect(await serve(hang_once), calls=1)
+    call = asyncio.create_task(models.complete(ask(llm, "hello")))
+    await arrived.wait()
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
-    assert (await models.complete(ask(llm, 'say "free again"'))).text == "free again"
+    assert (await models.complete(ask(llm, "hello"))).text == "free again"
+    await asyncio.wait_for(left.wait(), 5)
 
 
 async def test_a_parameter_that_a_model_refuses_is_left_out_from_then_on(serve, connect, llm):
@@ -331,4 +343,9 @@ async def test_too_few_embeddings_are_an_error(serve, connect):
 def test_errors_travel_between_processes():
     error = ModelRateLimit("slow down", detail="too fast", retry_after=3)
     copy = pickle.loads(pickle.dumps(error))
-    assert (type(copy), copy.message, copy.detail, copy.retry_after) == (ModelRateLimit, "slow down", "too fast", 3)
+    assert (type(copy), copy.message, copy.detail, copy.retry_after) == (
+        ModelRateLimit,
+        "slow down",
+        "too fast",
+        3,
+    )
