@@ -54,7 +54,7 @@ def compile_system(
     ]
     memory = "\n\n".join(section for section in sections if section)
     if CORE_MEMORY in agent.system:
-        return agent.system.replace(CORE_MEMORY, memory, 1)
+        return agent.system.replace(CORE_MEMORY, memory)
     return f"{agent.system}\n\n{memory}"
 
 

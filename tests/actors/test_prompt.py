@@ -203,6 +203,12 @@ def test_images_are_sent_as_urls():
     ]
 
 
+def test_rows_without_words_are_left_out():
+    history = [message("user", "hi"), message("system", " "), message("user", []), message("assistant", "")]
+
+    assert to_chat(history, make_agent(), system=" ") == [{"role": "user", "content": "hi"}]
+
+
 def test_an_interrupted_call_gets_a_return():
     chat = to_chat([message("user", "go"), calling("a"), message("user", "still there?")], make_agent())
 

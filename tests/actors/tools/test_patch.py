@@ -11,11 +11,11 @@ from actors.tools.patch import apply
 LINES = st.lists(st.sampled_from(["a", "b", "c", "", "- item", "+1", "@home"]), max_size=12)
 
 
-@given(old=LINES, new=LINES)
-def test_a_real_diff_is_applied(old, new):
+@given(old=LINES, new=LINES, context=st.sampled_from([0, 1, 3]))
+def test_a_real_diff_is_applied(old, new, context):
     before, after = "\n".join(old), "\n".join(new)
     old, new = before.split("\n") if before else [], after.split("\n") if after else []
-    diff = list(difflib.unified_diff(old, new, "old", "new", lineterm=""))
+    diff = list(difflib.unified_diff(old, new, "old", "new", lineterm="", n=context))
 
     if diff:
         assert apply(before, diff) == after
