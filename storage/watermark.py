@@ -60,15 +60,15 @@ class Watermark:
         number, _, check = text.partition(b" ")
         if not number.isdigit() or check.rstrip() != _check(number):
             raise StoreCorrupt(
-                f"{self.path} is damaged, so it cannot be told whether {self._database.name} is complete. Run "
-                "`greenroom doctor --repair` to accept the shard as it is."
+                f"{self.path} is damaged, so it cannot be told whether {self._database.name} is complete. "
+                "Run `greenroom doctor --repair` to accept the shard as it is."
             )
         self.saved = int(number)
         if newest < self.saved:
             raise StoreCorrupt(
-                f"{self._database} has lost commits: its log ends at entry {newest}, and entry {self.saved} was "
-                f"acknowledged. Restore {self._database.name} and {self._database.name}.wal from a backup, or "
-                "run `greenroom doctor --repair` to go on without them."
+                f"{self._database} has lost commits: its log ends at entry {newest}, and entry {self.saved} "
+                f"was acknowledged. Restore it and {self._database.name}.wal from a backup, or run "
+                "`greenroom doctor --repair` to go on without them."
             )
 
     def save(self, lsn: int) -> None:

@@ -1,0 +1,107 @@
+"""Agents, blocks and entries for the tests, made with as little as they need."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from storage.ids import new_id
+from storage.records import (
+    Agent,
+    Block,
+    BlockWrite,
+    Committed,
+    Delta,
+    Entry,
+    LlmConfig,
+    Message,
+    Run,
+    State,
+    Step,
+    apply,
+    now,
+)
+from storage.shard import Shard
+
+WAIT = 60
+LLM = LlmConfig(
+    model="m", model_endpoint_type="openai", context_window=1000, handle="a/m", provider_name="a"
+)
+
+
+def open_shard(folder: Path, **options: Any) -> Shard:
+    return Shard.open(folder / "0.duckdb", **({"index": 0, "shards": 1} | options))
+
+
+def make_block(near: str | None = None, **fields: Any) -> Block:
+    made = {"id": new_id("block", near), "label": "human", "value": "", "created_at": now(), "updated_at": now()}
+    return Block(**(made | fields))
+
+
+def make_message(near: str, **fields: Any) -> Message:
+    return Message(**({"id": new_id("message", near), "role": "user", "created_at": now()} | fields))
+
+
+def make_run(near: str, **fields: Any) -> Run:
+    made = {"id": new_id("run", near), "agent_id": near, "status": "running", "created_at": now()}
+    return Run(**(made | fields))
+
+
+def make_step(near: str, run_id: str, **fields: Any) -> Step:
+    made = {"id": new_id("step", near), "run_id": run_id, "agent_id": near, "created_at": now()}
+    return Step(**(made | {"model": "m", "model_handle": "a/m"} | fields))
+
+
+class Committer:
+    """Commits for one agent and keeps its state, as the agent itself would."""
+
+    def __init__(self, shard: Shard, blocks: Sequence[Block] = (), **fields: Any) -> None:
+        self.shard = shard
+        self.id = new_id("agent")
+        self.seq = -1
+        self.epoch = 0
+        made = {"id": self.id, "name": "ann", "system": "s", "llm_config": LLM}
+        times = {"created_at": now(), "updated_at": now()}
+        agent = Agent(**(made | times | {"block_ids": [block.id for block in blocks]} | fields))
+        system = make_message(self.id, role="system", content="you are ann")
+        self.state = State(agent=agent, context=[system], history=1)
+        self.send("create", self.state.pack(), [BlockWrite(block, None) for block in blocks])
+
+    def claim(self) -> None:
+        self.epoch = self.shard.claim([self.id], "test")
+
+    def change(self, delta: Delta, blocks: Sequence[BlockWrite] = (), key: str | None = None) -> Committed:
+        if self.epoch == 0:
+            self.claim()
+        committed = self.send("step", delta.pack(), list(blocks), key)
+        apply(self.state, delta)
+        return committed
+
+    def say(self, text: str, **fields: Any) -> Message:
+        message = make_message(self.id, content=text, **fields)
+        self.change(Delta(messages=[message]))
+        return message
+
+    def delete(self) -> None:
+        if self.epoch == 0:
+            self.claim()
+        self.send("delete")
+
+    def entry(self, kind: Any, payload: bytes = b"", key: str | None = None) -> Entry:
+        return Entry(kind, self.id, self.seq + 1, self.epoch, payload, key)
+
+    def send(
+        self, kind: Any, payload: bytes = b"", blocks: Sequence[BlockWrite] = (), key: str | None = None
+    ) -> Committed:
+        entry = self.entry(kind, payload, key)
+        entry.blocks = list(blocks)
+        committed = commit(self.shard, entry)
+        self.seq += 1
+        return committed
+
+
+def commit(shard: Shard, entry: Entry) -> Committed:
+    return shard.commit([entry])[0].result(WAIT)
+
+
+def write_block(shard: Shard, block: Block, based_on: int | None) -> Committed:
+    return commit(shard, Entry("blocks", block.id, 0, 0, blocks=[BlockWrite(block, based_on)]))
