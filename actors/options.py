@@ -31,7 +31,7 @@ class Options(BaseModel):
     )
     idle_seconds: float = Field(300, gt=0, description="An agent idle for this long hibernates.")
     mailbox: int = Field(100, ge=1, description="Messages that may wait for one agent; more get 429.")
-    in_flight: int = Field(5_000, ge=1, description="Requests in progress at once; more get 503.")
+    in_flight: int = Field(5_000, ge=1, description="Requests in progress at once; more get 429.")
     model_calls: int = Field(256, ge=1, description="Calls in flight per model provider and host.")
     model_timeout: float = Field(120, gt=0, description="Seconds one model call may take.")
     model_retries: int = Field(

@@ -42,8 +42,8 @@ main()
 
 @pytest.fixture
 def environment(tmp_path):
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("GREENROOM_")}
-    return {**kept, "GREENROOM_DATA": str(tmp_path / "data"), "GREENROOM_PORT": "0"}
+    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "TMPDIR") if name in os.environ}
+    return {**kept, "HOME": str(tmp_path), "GREENROOM_DATA": str(tmp_path / "data"), "GREENROOM_PORT": "0"}
 
 
 @pytest.fixture
@@ -209,6 +209,7 @@ def test_the_number_of_shards_is_that_of_the_store(serving, tmp_path):
     assert "fleet starts with 7 shards" in said
 
 
+@pytest.mark.slow
 def test_the_doctor_says_what_is_wrong_and_how_to_mend_it(greenroom, tmp_path):
     data = tmp_path / "data"
     data.mkdir()
@@ -223,11 +224,14 @@ def test_the_doctor_says_what_is_wrong_and_how_to_mend_it(greenroom, tmp_path):
     assert "Traceback" not in result.stdout + result.stderr
 
 
+@pytest.mark.slow
 def test_the_doctor_leaves_a_running_server_alone(greenroom, tmp_path):
     data = tmp_path / "data"
     with DirectoryLock(data) as lock:
         (data / "shard-0.duckdb").write_text("")
         lock.announce("http://127.0.0.1:1")
         result = greenroom("doctor")
+    assert result.returncode == 0, result.stdout
+    assert re.search(r"ok +ray +\S+ starts", result.stdout)
     assert f"is in use by process {os.getpid()}, serving on http://127.0.0.1:1" in result.stdout
     assert "stop the server to have them checked" in result.stdout
