@@ -11,7 +11,7 @@ from actors.models import Models, Provider
 from actors.models.scripted_server import make_app
 from storage.records import LlmConfig
 
-KEY = "sk-secret-0123456789abcdef"
+KEY = "correct-horse-battery-staple"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -101,6 +101,28 @@ async def test_the_list_is_asked_for_once(serve):
     assert handler.asked[0]["Authorization"] == "Bearer sk-secret-0123456789"
 
 
+async def test_a_provider_that_failed_is_asked_again_sooner(serve, monkeypatch):
+    monkeypatch.setattr("actors.models.catalog.FAILURE_IS_FRESH", 0)
+    asked = []
+
+    async def recovering(request):
+        asked.append(request)
+        return web.json_response({"data": [{"id": "m"}]}, status=200 if len(asked) > 1 else 503)
+
+    catalog = Catalog([provider(await serve(recovering))])
+    assert len(await catalog.list_models()) == 1
+    assert "503" in catalog.problems["vllm"]
+    assert len(await catalog.list_models()) == 2
+    assert catalog.problems == {}
+
+
+async def test_a_handle_is_looked_up_at_its_own_provider_only(serve):
+    mine, other = listing({"id": "m"}), listing({"id": "m"})
+    catalog = Catalog([provider(await serve(mine)), provider(await serve(other), "ollama", "ollama")])
+    await catalog.resolve("vllm/m")
+    assert (len(mine.asked), len(other.asked)) == (1, 0)
+
+
 async def test_anthropic_is_asked_in_its_own_way(serve):
     handler = listing({"id": "claude-sonnet-4-5", "display_name": "Claude Sonnet 4.5"})
     catalog = Catalog([provider(await serve(handler), "anthropic", "anthropic")])

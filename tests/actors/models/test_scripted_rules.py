@@ -186,19 +186,23 @@ def test_search():
     assert "no tool to search" in respond(messages, [ROLL]).text
 
 
-def test_a_summary_keeps_what_matters_and_stays_short():
-    facts = ["My name is Ada Lovelace.", "Remember that the gate code is 4711.", "We met Grace Hopper."]
-    talk = [f"it was nice and nothing happened {'so ' * n}" for n in range(400)]
-    messages = [
-        {"role": "system", "content": "Your task is to summarize the conversation."},
-        {"role": "user", "content": "\n".join([*facts, *talk])},
-    ]
-    summary = respond(messages, []).text
+def summary_of(text):
+    instruction = {"role": "system", "content": "Your task is to summarize the conversation."}
+    return respond([instruction, {"role": "user", "content": text}], []).text
+
+
+def test_a_summary_keeps_facts_however_much_was_said_since_and_stays_short():
+    facts = ["My name is Ada Lovelace.", "Remember that the gate code is 4711."]
+    talk = [f"then {n} things happened {'so ' * n}" for n in range(400)]
+    summary = summary_of("\n".join([*facts, *talk]))
     assert all(fact in summary for fact in facts)
     assert len(summary) <= 2_000
-    assert respond(messages, []).text == summary
-    again = respond([messages[0], {"role": "user", "content": f"A summary so far:\n{summary}"}], []).text
-    assert all(fact in again for fact in facts)
+    assert all(fact in summary_of(f"A summary so far:\n{summary}") for fact in facts)
+
+
+def test_a_summary_prefers_names_and_numbers_to_chatter():
+    summary = summary_of("We met Grace Hopper.\nIt was 1952.\nthat was nice\nvery nice")
+    assert summary == "We met Grace Hopper.\nIt was 1952."
 
 
 def test_an_agent_is_not_taken_for_a_summariser():
