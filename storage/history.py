@@ -198,6 +198,7 @@ class Batch:
             self._set_text(uuid_of(system), delta.system)
         if delta.run is not None:
             self._add_run(agent_id, delta.run)
+            changes |= _outcome(delta.run)
         if delta.step is not None:
             self._add_step(agent_id, delta.step)
         self._agents[agent_id] = agent._replace(**changes, system_id=system, history=history)
@@ -321,3 +322,11 @@ def _block_row(lsn: int, version: BlockVersion) -> tuple[Any, ...]:
 
 def _moment(moment: datetime | None) -> datetime | None:
     return None if moment is None else utc(moment)
+
+
+def _outcome(run: Run) -> dict[str, Any]:
+    """What the end of a run changes about its agent's row, as :func:`storage.records.apply` does."""
+    if not run.ended or run.completed_at is None:
+        return {}
+    ended = _moment(run.completed_at)
+    return {"last_stop_reason": run.stop_reason, "last_run_completion": ended, "updated_at": ended}
