@@ -35,6 +35,7 @@ class Database:
         self.path = path
         self.wal = path.with_name(path.name + ".wal")
         self.writer = self._connect(memory_mb, lock_wait, repair)
+        self.writer.execute(_SQL["no_checkpoint_on_close"])
         self._readers: list[duckdb.DuckDBPyConnection] = []
 
     def _connect(self, memory_mb: int, lock_wait: float, repair: bool) -> duckdb.DuckDBPyConnection:
@@ -52,7 +53,6 @@ class Database:
                         "force_compression": "uncompressed",
                         # The shard itself chooses when to CHECKPOINT.
                         "checkpoint_threshold": "1TB",
-                        "checkpoint_on_detach": "DISABLED",
                         "autoinstall_known_extensions": False,
                         "autoload_known_extensions": False,
                     },

@@ -105,6 +105,8 @@ class Message(Record):
     step_id: str | None = None
     tokens: int = 0
     """Size in the prompt, counted once, when the message was made."""
+    compaction: dict[str, Any] | None = None
+    """Of a ``summary``: what caused it and what it saved (the API's ``compaction_stats``)."""
 
     def text(self) -> str:
         """The words of the message, without images."""
@@ -147,6 +149,8 @@ class Step(Record):
     tool_ns: int = 0
     feedback: Literal["positive", "negative"] | None = None
     tags: list[str] = []
+    origin: str | None = None
+    """``compaction`` for the model call that summarised older messages."""
 
 
 class Run(Record):
@@ -282,6 +286,9 @@ class Agent(Record):
     llm_config: LlmConfig
     embedding_config: dict[str, Any] | None = None
     compaction_settings: dict[str, Any] | None = None
+    """As the client gave them; what is left out has its default."""
+    compaction_llm: LlmConfig | None = None
+    """The model that summarises, if it is not the agent's own."""
     response_format: dict[str, Any] | None = None
     description: str | None = None
     metadata: dict[str, Any] | None = None
@@ -338,7 +345,9 @@ class Delta(Record):
     """New text of the system message."""
     compiled: dict[str, int] | None = None
     context: list[str] | None = None
-    """Ids that stay in context, in their order, counted after the new messages were appended."""
+    """Ids of the messages in context from now on, in their order, the new ones included."""
+    recalled: list[Message] = []
+    """Older messages that come back into the context; they are in the history already."""
     run: Run | None = None
     step: Step | None = None
 
@@ -355,7 +364,7 @@ def apply(state: State, delta: Delta) -> None:
         state.history += 1
         state.context.append(message)
     if delta.context is not None:
-        by_id = {message.id: message for message in state.context}
+        by_id = {message.id: message for message in [*delta.recalled, *state.context]}
         state.context = [by_id[identifier] for identifier in delta.context if identifier in by_id]
     if delta.system is not None and state.context:
         state.context[0] = state.context[0].model_copy(update={"content": delta.system})

@@ -18,3 +18,7 @@ select table_name, estimated_size from duckdb_tables() where schema_name = 'main
 -- name: checkpoint
 -- Moves the write-ahead log into the database file.
 checkpoint
+
+-- name: no_checkpoint_on_close
+-- After an error, closing must not touch the files any more. Otherwise the shard itself has done it.
+pragma disable_checkpoint_on_shutdown
