@@ -1,0 +1,1 @@
+"""Measures a real server, from outside: ``python -m benchmarks``."""
