@@ -9,11 +9,22 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from actors import compiled
+from actors.compaction import Compacted, Settings, compact
 from actors.loop import Cancelled, Loop, closed
 from actors.models import Models
-from actors.protocol import AgentEdit, Done, Ended, Event, Failed, Made, Moved, SendRequest
+from actors.protocol import AgentEdit, CompactRequest, Done, Ended, Event, Failed, Made, Moved, SendRequest
 from actors.store import Store
-from storage.errors import Busy, Conflict, GreenroomError, NotFound, SequenceGap, StaleEpoch, Unavailable
+from actors.tools.builtin import BY_ID
+from storage.errors import (
+    Busy,
+    Conflict,
+    GreenroomError,
+    InvalidArgument,
+    NotFound,
+    SequenceGap,
+    StaleEpoch,
+    Unavailable,
+)
 from storage.ids import new_id
 from storage.records import (
     Block,
@@ -50,7 +61,7 @@ class Emit(Protocol):
 class Job:
     """A request in the mailbox; without a request it only closes what a dead process left open."""
 
-    request: SendRequest | None
+    request: SendRequest | CompactRequest | None
     emit: Emit
     again: bool = False
     cancelled: bool = False
@@ -113,7 +124,7 @@ class Agent:
     def touch(self) -> None:
         self.touched = time.monotonic()
 
-    def post(self, request: SendRequest | None, emit: Emit, *, again: bool = False) -> None:
+    def post(self, request: SendRequest | CompactRequest | None, emit: Emit, *, again: bool = False) -> None:
         """Queue a request. Raises Busy when the mailbox is full."""
         if len(self._mailbox) >= self._capacity:
             raise Busy(f"{self._capacity} messages are waiting for agent {self.id}; send this one later.")
@@ -335,6 +346,8 @@ class Agent:
             await self._close_leftover(except_for=request.run_id if request else None)
             if request is None:
                 job.emit(Done(None), last=True)
+            elif isinstance(request, CompactRequest):
+                job.emit(Done(await self._compact(request)), last=True)
             elif earlier := await self._earlier(request, again=job.again):
                 await self._replay(earlier, request, job.emit)
             else:
@@ -357,6 +370,28 @@ class Agent:
             return
         async with self.lock:
             await self.commit(Delta(run=closed(run, "failed", "error", Interrupted())))
+
+    async def _compact(self, request: CompactRequest) -> Compacted:
+        agent = self.state.agent
+        settings = Settings.of(agent, request.settings)
+        run = Run(
+            id=request.run_id,
+            agent_id=self.id,
+            status="running",
+            created_at=now(),
+            metadata={"run_type": "compaction"},
+        )
+        tools = [tool.json_schema for each in agent.tool_ids if (tool := BY_ID.get(each))]
+        done = await compact(
+            self, run, trigger="requested", settings=settings, llm=agent.llm_config, tools=tools, by=request.llm
+        )
+        if done is None:
+            raise InvalidArgument("There are no messages in context that could be summarised.")
+        if done.after >= done.before:
+            raise InvalidArgument(
+                f"Summarization failed to reduce the number of messages: {done.before} before, {done.after} after."
+            )
+        return done
 
     async def _earlier(self, request: SendRequest, *, again: bool) -> Run | None:
         """The ended run that already answered this request, if there is one."""

@@ -15,11 +15,12 @@ import ray
 
 from actors import cluster
 from actors.channel import Channel, HostLost
+from actors.compaction import Compacted
 from actors.directory import Dedicated, Directory, Partitions
 from actors.host import Host
 from actors.models import Provider
 from actors.options import Options
-from actors.protocol import AgentEdit, Done, Ended, Event, Failed, Made, Moved, SendRequest
+from actors.protocol import AgentEdit, CompactRequest, Done, Ended, Event, Failed, Made, Moved, SendRequest
 from actors.shard_actor import ShardActor
 from actors.store import Store
 from storage.errors import Busy, GreenroomError, StoreError, Unavailable
@@ -188,6 +189,15 @@ class Fleet:
         """Cancel an agent's runs, all or those named; answers what became of each."""
         outcome: dict[str, str] = await self._ask("cancel", agent_id, run_ids)
         return outcome
+
+    async def compact(self, agent_id: str, request: CompactRequest) -> Compacted:
+        """Summarise an agent's older messages; waits behind its runs.
+
+        Raises:
+            InvalidArgument: there is nothing to summarise, or it would save nothing.
+        """
+        compacted: Compacted = await self._ask("compact", agent_id, request)
+        return compacted
 
     async def send(self, agent_id: str, request: SendRequest) -> AsyncIterator[Event]:
         """Give an agent messages and yield what it does, up to ``Ended`` or ``Failed``.

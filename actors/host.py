@@ -138,6 +138,8 @@ class Host:
         match operation.kind:
             case "send":
                 self._resident(operation.agent_id).post(operation.payload, emit, again=operation.again)
+            case "compact":
+                self._resident(operation.agent_id).post(operation.payload, emit)
             case "settle":
                 self._resident(operation.agent_id).post(None, emit)
             case "edit":

@@ -7,8 +7,8 @@ import time
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from actors import agent_types, compiled
-from actors.models import Completion, ModelError, ModelRequest, count
+from actors import agent_types, compaction, compiled
+from actors.models import Completion, ContextWindowExceeded, ModelError, ModelRequest, count
 from actors.packing import pack_heartbeat
 from actors.pieces import Pieces
 from actors.prompt import to_chat
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+COMPACTIONS = 3
+"""How often one step's prompt is made shorter before the run fails."""
 _COMPLETED = ("end_turn", "max_steps", "tool_rule", "requires_approval")
 
 
@@ -78,6 +80,9 @@ class Loop:
         self._output: str | None = None
         self._made: list[Message] = []
         self._shown: set[str] = set()
+        self._compacted = False
+        self._full = False
+        """Whether the last step nearly filled the context window."""
         self._inputs: list[Message] = []
         """Messages that are committed together with the next step."""
         if state.run and state.run.id == request.run_id:
@@ -108,13 +113,21 @@ class Loop:
                 self._show(message)
             while not self.run.ended:
                 await self._step()
-            self._emit(Ended(self.run, self._made), last=True)
+            await self._end()
         except Cancelled:
             self._emit(Ended(self.run, self._made), last=True)
         except GreenroomError as error:
             self._emit(Failed(error, self.run.id), last=True)
         finally:
             self._over.set()
+
+    async def _end(self) -> None:
+        if self._full and self._request.compaction_messages:
+            await self._compact("post_step_context_check")
+        self._emit(Ended(self.run, self._made), last=True)
+        if self._full:
+            # The user need not wait for this; only the next message does.
+            await self._compact("post_step_context_check")
 
     async def interrupt(self, reason: GreenroomError) -> None:
         """End the run early; returns when that is committed."""
@@ -165,10 +178,9 @@ class Loop:
             step_id=step.id,
         )
         pieces = Pieces(answer, lambda piece: self._emit(piece, last=False))
-        prompt = Delta(system=self._agent.system(), compiled=compiled.versions(self._agent.blocks))
         started = time.perf_counter_ns()
         try:
-            completion = await self._interruptible(self._ask(prompt.system or "", pieces))
+            prompt, completion = await self._ask(pieces)
             step.llm_ns = time.perf_counter_ns() - started
             step.usage = completion.usage
             self.run.ttft_ns = self.run.ttft_ns or pieces.first_ns or step.llm_ns
@@ -187,15 +199,35 @@ class Loop:
         except ModelError as error:
             await self._end_early(step, "failed", "llm_api_error", error=error)
             raise
+        except compaction.SystemPromptTooLong as error:
+            await self._end_early(step, "failed", "context_window_overflow_in_system_prompt", error=error)
+            raise
         except GreenroomError as error:
             await self._end_early(step, "failed", "error", error=error)
             raise
 
-    async def _ask(self, system: str, pieces: Pieces) -> Completion:
-        state = self._agent.state
-        schemas = [self._schema(self._tools[name]) for name in self._allowed()]
+    async def _ask(self, pieces: Pieces) -> tuple[Delta, Completion]:
+        """Call the model; answers with what it was told as a system prompt, too. A prompt that does
+        not fit is made shorter."""
+        compactions = 0
+        if self._full or self._too_long():
+            compactions += await self._compact("post_step_context_check" if self._full else "context_window_exceeded")
+        while True:
+            prompt = Delta(system=self._agent.system(), compiled=compiled.versions(self._agent.blocks))
+            request = self._model_request(prompt.system or "")
+            streamed = self._request.reply == "tokens"
+            try:
+                work = self._agent.models.complete(request, pieces if streamed else None)
+                return prompt, await self._interruptible(work)
+            except ContextWindowExceeded:
+                compactions += 1
+                if compactions > COMPACTIONS or not await self._compact("context_window_exceeded"):
+                    raise
+
+    def _model_request(self, system: str) -> ModelRequest:
+        state, schemas = self._agent.state, self._schemas()
         must_call = self._kind.heartbeats or self._rules.must_call(self._called)
-        request = ModelRequest(
+        return ModelRequest(
             llm=self._llm,
             messages=to_chat(
                 [*state.context[1:], *self._inputs], state.agent, system=self._request.override_system or system
@@ -204,8 +236,30 @@ class Loop:
             tool_choice="required" if schemas and must_call else None,
             user=self._agent.id,
         )
-        streamed = self._request.reply == "tokens"
-        return await self._agent.models.complete(request, pieces if streamed else None)
+
+    def _too_long(self) -> bool:
+        size = compaction.context_tokens(self._agent.state, self._agent.system(), self._schemas())
+        return size + sum(message.tokens for message in self._inputs) > self._llm.context_window
+
+    async def _compact(self, trigger: compaction.Trigger) -> bool:
+        """Summarise older messages; answers whether there were any."""
+        self._full = False
+        settings = compaction.Settings.of(self._agent.state.agent)
+        if trigger == "context_window_exceeded" and self._compacted:
+            # What stays under these settings is still too long.
+            settings.mode = "all"
+        self._compacted = True
+        work = compaction.compact(
+            self._agent, self.run, trigger=trigger, settings=settings, llm=self._llm, tools=self._schemas()
+        )
+        done = await self._interruptible(work)
+        if done and self._request.compaction_messages:
+            self._made.append(done.summary)
+            self._show(done.summary)
+        return done is not None
+
+    def _schemas(self) -> list[dict[str, Any]]:
+        return [self._schema(self._tools[name]) for name in self._allowed()]
 
     def _allowed(self) -> list[str]:
         return self._rules.allowed(self._tools, self._called, self._output)
@@ -288,6 +342,7 @@ class Loop:
                     await agent.refresh_blocks()
         assert delta.run
         self.run = delta.run
+        self._full = compaction.is_due(step.usage.total_tokens, self._llm)
         self._called, self._inputs = turn.called, []
         self._output = answers[-1].content if answers else None
         for message in delta.messages:

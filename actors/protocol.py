@@ -20,6 +20,8 @@ class SendRequest(Record):
     max_steps: int = 50
     override_llm: LlmConfig | None = None
     override_system: str | None = None
+    compaction_messages: bool = False
+    """Whether the answer has the summaries in it that took the place of older messages."""
     background: bool = False
     metadata: dict[str, Any] = {}
     """Kept on the run."""
@@ -40,6 +42,16 @@ class AgentEdit(Record):
     """Forget the context (not the history): only a fresh system message stays."""
     initial_messages: list[Message] = []
     """Put into the context after a reset."""
+
+
+class CompactRequest(Record):
+    """Summarise an agent's older messages now."""
+
+    run_id: str
+    settings: dict[str, Any] = {}
+    """In place of the agent's own ``compaction_settings`` of the same names."""
+    llm: LlmConfig | None = None
+    """The model that summarises, if the settings name one."""
 
 
 @dataclass(slots=True)
@@ -98,11 +110,11 @@ class Operation:
 
     id: int
     """Names the operation in the replies to it."""
-    kind: Literal["send", "edit", "delete", "cancel", "settle", "refresh"]
+    kind: Literal["send", "compact", "edit", "delete", "cancel", "settle", "refresh"]
     agent_id: str
     """Empty for ``refresh``, which tells a block's new version to every agent that has it."""
     payload: Any = None
-    """:class:`SendRequest`, :class:`AgentEdit`, run ids or a block; by ``kind``."""
+    """:class:`SendRequest`, :class:`CompactRequest`, :class:`AgentEdit`, run ids or a block."""
     again: bool = False
     """The host that had it before died; what it did may be in the store already."""
 

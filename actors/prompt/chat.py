@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from actors.packing import HIDDEN, pack_system_alert, pack_tool_return
+from actors.packing import pack_summary, HIDDEN, pack_system_alert, pack_tool_return
 from storage.records import Agent, Message, ToolCall, ToolReturn
 
 _ILLEGAL = re.compile(r"[^a-zA-Z0-9_-]")
@@ -43,8 +43,10 @@ def to_chat(messages: Sequence[Message], agent: Agent, *, system: str | None = N
     ids: set[str] = set()
     for message, answers in zip(messages, _match(messages), strict=True):
         match message.role:
-            case "user" | "summary":
+            case "user":
                 _say(chat, "user", _content(message))
+            case "summary":
+                _say(chat, "user", _summary(message, agent))
             case "system":
                 _say(chat, "user", _alert(message, agent))
             case "assistant":
@@ -155,6 +157,13 @@ def _image(part: dict[str, Any]) -> dict[str, Any]:
 
 def _parts(content: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
+
+
+def _summary(message: Message, agent: Agent) -> str:
+    counts = message.compaction or {}
+    # The summary itself has joined the context, so one more message has left it.
+    hidden = counts.get("messages_count_before", 0) - counts.get("messages_count_after", 0) + 1
+    return pack_summary(message.text(), max(hidden, 0), message.created_at, agent.timezone)
 
 
 def _alert(message: Message, agent: Agent) -> str:
