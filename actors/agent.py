@@ -12,7 +12,18 @@ from actors import compiled
 from actors.compaction import Compacted, Settings, compact
 from actors.loop import Cancelled, Loop, closed
 from actors.models import Models
-from actors.protocol import AgentEdit, CompactRequest, Done, Ended, Event, Failed, Made, Moved, SendRequest
+from actors.protocol import (
+    AgentEdit,
+    Announcement,
+    CompactRequest,
+    Done,
+    Ended,
+    Event,
+    Failed,
+    Made,
+    Moved,
+    SendRequest,
+)
 from actors.store import Store
 from actors.tools.builtin import BY_ID
 from storage.errors import (
@@ -34,6 +45,7 @@ from storage.records import (
     Loaded,
     Message,
     MessageQuery,
+    QueuedRun,
     Run,
     State,
     apply,
@@ -54,7 +66,7 @@ class Interrupted(GreenroomError):
 
 
 class Emit(Protocol):
-    def __call__(self, event: Event | Done, last: bool) -> None: ...
+    def __call__(self, event: Event | Announcement | Done, last: bool) -> None: ...
 
 
 @dataclass(slots=True)
@@ -92,7 +104,7 @@ class Agent:
         models: Models,
         mailbox: int,
         on_change: Callable[["Agent", int], None],
-        on_block: Callable[["Agent", Block], None],
+        on_block: Callable[[Block], None],
         counts: dict[str, int],
     ) -> None:
         self.id = agent_id
@@ -126,8 +138,7 @@ class Agent:
 
     def post(self, request: SendRequest | CompactRequest | None, emit: Emit, *, again: bool = False) -> None:
         """Queue a request. Raises Busy when the mailbox is full."""
-        if len(self._mailbox) >= self._capacity:
-            raise Busy(f"{self._capacity} messages are waiting for agent {self.id}; send this one later.")
+        self._check_room()
         self._mailbox.append(Job(request, emit, again))
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
@@ -144,6 +155,31 @@ class Agent:
             outcome[loop.run.id] = "cancelled"
             await loop.interrupt(Cancelled())
         return outcome
+
+    async def enqueue(self, request: SendRequest, *, again: bool = False) -> Run:
+        """Commit a request, then queue it; answers its run as it is now. Raises Busy."""
+        self._edits += 1
+        try:
+            await self.ready()
+            if again and (earlier := await self._enqueued(request.run_id)):
+                return earlier
+            self._check_room()
+            run = Run(
+                id=request.run_id,
+                agent_id=self.id,
+                status="created",
+                created_at=now(),
+                background=True,
+                request=request.request_config,
+                metadata=request.metadata,
+            )
+            async with self.lock:
+                await self.commit(Delta(queued=[QueuedRun(run=run, request=request.model_dump(mode="json"))]))
+            self.post(request, _silent)
+            return run
+        finally:
+            self._edits -= 1
+            self._on_change(self, 0)
 
     async def edit(self, edit: AgentEdit) -> Loaded:
         """Make the changes in one commit; answers the agent as it is then.
@@ -240,6 +276,16 @@ class Agent:
 
     # inside
 
+    async def _enqueued(self, run_id: str) -> Run | None:
+        try:
+            return await self.store.run(run_id)
+        except NotFound:
+            return None
+
+    def _check_room(self) -> None:
+        if len(self._mailbox) >= self._capacity:
+            raise Busy(f"{self._capacity} messages are waiting for agent {self.id}; send this one later.")
+
     async def _load(self) -> None:
         try:
             loaded = await self.store.load(self.id)
@@ -248,6 +294,11 @@ class Agent:
             raise
         self._seq, self.state, self.blocks = loaded.seq, loaded.state, loaded.blocks
         self._weigh()
+        # Before what has come in since: the oldest of them may be half done.
+        for queued in reversed(self.state.queued):
+            self._mailbox.appendleft(Job(SendRequest.model_validate(queued.request), _silent))
+        if self._mailbox and self._worker is None:
+            self._worker = asyncio.create_task(self._work())
 
     def _weigh(self) -> None:
         size = AGENT_BYTES + sum(len(block.value) for block in self.blocks)
@@ -281,7 +332,9 @@ class Agent:
         else:
             self.refresh(write.block)
         if write.block.shared:
-            self._on_block(self, write.block)
+            self._on_block(write.block)
+            if self._loop:
+                self._loop.announce(Announcement(block=write.block))
 
     async def _plan(self, edit: AgentEdit) -> tuple[Delta, list[Block]]:
         """The delta that makes an edit, and the blocks that the agent has after it."""
@@ -421,3 +474,7 @@ class Agent:
 def is_output(message: Message) -> bool:
     """Whether a run made the message, rather than being given it."""
     return message.role in ("assistant", "tool", "summary")
+
+
+def _silent(event: Event | Announcement | Done, last: bool) -> None:
+    """For runs that nobody waits for."""

@@ -3,14 +3,13 @@ in batches from one outstanding call."""
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any
 
 import ray
 
 from actors.batch import Batcher
-from actors.protocol import ANNOUNCEMENT, Done, Event, Operation, Reply
-from storage.records import Block
+from actors.protocol import Announcement, Done, Event, Operation, Reply
 
 _numbers = itertools.count(1)
 
@@ -26,21 +25,22 @@ class Channel:
         host: handle of the host's actor.
         restore: called when the host was lost and Ray has started it again, before anything else
             is sent to it. What it raises ends the channel.
-        on_block: called with the new version of a shared block that one of the host's agents
-            committed; the run that did it is answered after that.
+        announce: passes on what one of the host's runs has to tell others; the run is answered
+            when that is done.
     """
 
     def __init__(
         self,
         host: Any,
         restore: Callable[["Channel"], Awaitable[None]],
-        on_block: Callable[["Channel", Block], Awaitable[None]],
+        announce: Callable[["Channel", Announcement], Coroutine[Any, Any, None]],
     ) -> None:
         self.host = host
         self._restore = restore
-        self._on_block = on_block
+        self._announce = announce
         self._deliver: Batcher[Operation, None] = Batcher(self._send)
-        self._open: dict[int, asyncio.Queue[Reply | HostLost]] = {}
+        self._open: dict[int, asyncio.Queue[Reply | HostLost | asyncio.Task[None]]] = {}
+        self._announcements: set[asyncio.Task[None]] = set()
         self._ready = asyncio.Event()
         self._ready.set()
         self._collector = asyncio.create_task(self._collect())
@@ -58,7 +58,7 @@ class Channel:
             HostLost: the host died before its last reply.
         """
         operation = Operation(next(_numbers), kind, agent_id, payload, again)
-        replies: asyncio.Queue[Reply | HostLost] = asyncio.Queue()
+        replies: asyncio.Queue[Reply | HostLost | asyncio.Task[None]] = asyncio.Queue()
         self._open[operation.id] = replies
         try:
             await self._ready.wait()
@@ -67,6 +67,10 @@ class Channel:
                 reply = await replies.get()
                 if isinstance(reply, HostLost):
                     raise reply
+                if isinstance(reply, asyncio.Task):
+                    await asyncio.shield(reply)
+                    continue
+                assert not isinstance(reply.event, Announcement)
                 yield reply.event
                 if reply.last:
                     return
@@ -86,18 +90,23 @@ class Channel:
         while True:
             try:
                 for reply in await self.host.collect.remote():
-                    await self._dispatch(reply)
+                    self._dispatch(reply)
             except ray.exceptions.RayActorError:
                 self._ready.clear()
                 self._fail()
                 await self._restore(self)
                 self._ready.set()
 
-    async def _dispatch(self, reply: Reply) -> None:
-        if reply.operation == ANNOUNCEMENT:
-            assert isinstance(reply.event, Done)
-            await self._on_block(self, reply.event.value)
-        elif replies := self._open.get(reply.operation):
+    def _dispatch(self, reply: Reply) -> None:
+        replies = self._open.get(reply.operation)
+        if isinstance(reply.event, Announcement):
+            # Also done when nobody waits for the run any more.
+            task = asyncio.create_task(self._announce(self, reply.event))
+            self._announcements.add(task)
+            task.add_done_callback(self._announcements.discard)
+            if replies:
+                replies.put_nowait(task)
+        elif replies:
             replies.put_nowait(reply)
 
     def _fail(self) -> None:

@@ -20,7 +20,7 @@ from actors.directory import Dedicated, Directory, Partitions
 from actors.host import Host
 from actors.models import Provider
 from actors.options import Options
-from actors.protocol import AgentEdit, CompactRequest, Done, Ended, Event, Failed, Made, Moved, SendRequest
+from actors.protocol import AgentEdit, Announcement, CompactRequest, Done, Ended, Event, Failed, Made, Moved, SendRequest
 from actors.shard_actor import ShardActor
 from actors.store import Store
 from storage.errors import Busy, GreenroomError, StoreError, Unavailable
@@ -30,6 +30,7 @@ from storage.records import (
     BlockWrite,
     Entry,
     Loaded,
+    Run,
     RunQuery,
     State,
 )
@@ -126,14 +127,16 @@ class Fleet:
         actor = cluster.actor(Host, concurrency_groups={"control": 2}).options(scheduling_strategy="SPREAD")
         host = actor.remote(name, self.options, self._providers)
         self._hosts.append(host)
-        return Channel(host, restore, self._tell)
+        return Channel(host, restore, self._announce)
 
     async def _settle(self) -> None:
-        """Close the runs that were open when the last server died."""
+        """Wake the agents whose runs were open when the last server died: what was acknowledged
+        before it ran goes on, the rest is closed."""
         query = RunQuery(statuses=["created", "running"], limit=1000)
         while runs := await self.store.runs(query):
             agents = dict.fromkeys(run.agent_id for run in runs)
             await asyncio.gather(*(self._ask("settle", agent_id) for agent_id in agents))
+            query = query.model_copy(update={"after": runs[-1].id})
 
     async def _watch_hosts(self) -> None:
         while True:
@@ -232,6 +235,11 @@ class Fleet:
         finally:
             self._running -= 1
 
+    async def enqueue(self, agent_id: str, request: SendRequest) -> Run:
+        """Acknowledge a request before it runs. It runs in its turn, whatever dies in between."""
+        run: Run = await self._ask("enqueue", agent_id, request)
+        return run
+
     async def _open(
         self, kind: str, agent_id: str, payload: Any = None, *, again: bool = False
     ) -> AsyncIterator[Event | Done]:
@@ -241,9 +249,9 @@ class Fleet:
         return channel.ask(kind, agent_id, payload, again=again)
 
     async def _ask(self, kind: str, agent_id: str, payload: Any = None) -> Any:
-        for _ in range(TRIES):
+        for attempt in range(TRIES):
             try:
-                async for event in await self._open(kind, agent_id, payload):
+                async for event in await self._open(kind, agent_id, payload, again=attempt > 0):
                     if isinstance(event, Done):
                         return event.value
                     if isinstance(event, Failed) and not isinstance(event.error, Moved):
@@ -268,6 +276,15 @@ class Fleet:
         block = await self.store.block(block_id)
         if not block.shared:
             await self.edit_block(block_id, {"shared": True})
+
+    async def _announce(self, source: Channel, announcement: Announcement) -> None:
+        if announcement.block:
+            await self._tell(source, announcement.block)
+        if announcement.request:
+            try:
+                await self.enqueue(announcement.agent_id, announcement.request)
+            except GreenroomError as error:
+                log.warning("Agent %s was not told: %s", announcement.agent_id, error)
 
     async def _tell(self, source: Channel | None, block: Block) -> None:
         """Tell the hosts about a block's new version."""

@@ -14,9 +14,9 @@ import ray
 from actors.agent import Agent
 from actors.models import Models, Provider
 from actors.options import Options
-from actors.protocol import ANNOUNCEMENT, Done, Event, Failed, Moved, Operation, Reply
+from actors.protocol import Announcement, Done, Event, Failed, Moved, Operation, Reply
 from actors.store import Store
-from storage.errors import GreenroomError
+from storage.errors import GreenroomError, NotFound
 from storage.ids import slot_of
 from storage.records import Block
 
@@ -138,6 +138,9 @@ class Host:
         match operation.kind:
             case "send":
                 self._resident(operation.agent_id).post(operation.payload, emit, again=operation.again)
+            case "enqueue":
+                agent = self._resident(operation.agent_id)
+                self._spawn(operation, agent.enqueue(operation.payload, again=operation.again))
             case "compact":
                 self._resident(operation.agent_id).post(operation.payload, emit)
             case "settle":
@@ -145,7 +148,8 @@ class Host:
             case "edit":
                 self._spawn(operation, self._resident(operation.agent_id).edit(operation.payload))
             case "delete":
-                self._spawn(operation, self._delete(self._resident(operation.agent_id)))
+                agent = self._resident(operation.agent_id)
+                self._spawn(operation, self._delete(agent, again=operation.again))
             case "cancel":
                 self._spawn(operation, self._cancel(operation.agent_id, operation.payload))
             case "refresh":
@@ -165,7 +169,7 @@ class Host:
                 models=self._models,
                 mailbox=self.options.mailbox,
                 on_change=self._changed,
-                on_block=self._shared_block,
+                on_block=self._refresh,
                 counts=self._counts,
             )
             self._agents[agent_id] = agent
@@ -190,15 +194,19 @@ class Host:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _reply(self, operation: Operation, event: Event | Done, last: bool) -> None:
+    def _reply(self, operation: Operation, event: Event | Announcement | Done, last: bool) -> None:
         self._outbox.put(Reply(operation.id, event, last))
 
     async def _cancel(self, agent_id: str, run_ids: list[str] | None) -> dict[str, str]:
         agent = self._agents.get(agent_id)
         return await agent.cancel(run_ids) if agent else {}
 
-    async def _delete(self, agent: Agent) -> None:
-        await agent.delete()
+    async def _delete(self, agent: Agent, *, again: bool) -> None:
+        try:
+            await agent.delete()
+        except NotFound:
+            if not again:
+                raise
         await self._drop(agent)
 
     # memory
@@ -249,10 +257,3 @@ class Host:
     def _refresh(self, block: Block) -> None:
         for agent in self._agents.values():
             agent.refresh(block)
-
-    def _shared_block(self, source: Agent, block: Block) -> None:
-        """One of our agents changed a shared block: the others here learn it at once, the other
-        hosts through the server."""
-        self._refresh(block)
-        self._outbox.put(Reply(ANNOUNCEMENT, Done(block), last=True))
-

@@ -12,7 +12,8 @@ from actors.models import Completion, ContextWindowExceeded, ModelError, ModelRe
 from actors.packing import pack_heartbeat
 from actors.pieces import Pieces
 from actors.prompt import to_chat
-from actors.protocol import Ended, Failed, Made, SendRequest
+from actors.protocol import Announcement, Ended, Failed, Made, SendRequest
+from actors.sleeptime import after_run
 from actors.tools import Memory, ToolContext, execute
 from actors.tools.builtin import BY_ID
 from actors.tools.memory_tools import MEMORY_TOOLS
@@ -83,21 +84,24 @@ class Loop:
         self._compacted = False
         self._full = False
         """Whether the last step nearly filled the context window."""
+        self._errands: list[tuple[str, SendRequest]] = []
+        """Requests to other agents that this run ends with."""
         self._inputs: list[Message] = []
         """Messages that are committed together with the next step."""
         if state.run and state.run.id == request.run_id:
             self.run = state.run
             self._take_up([each for each in state.context if each.run_id == self.run.id])
         else:
-            self.run = Run(
+            self.run = next((each.run for each in state.queued if each.run.id == request.run_id), None) or Run(
                 id=request.run_id,
                 agent_id=agent.id,
-                status="running",
+                status="created",
                 created_at=now(),
                 background=request.background,
                 request=request.request_config,
                 metadata=request.metadata,
             )
+            self.run.status = "running"
             self._inputs = list(request.messages)
             for message in self._inputs:
                 message.tokens = count(message.text(), self._llm.model)
@@ -124,10 +128,16 @@ class Loop:
     async def _end(self) -> None:
         if self._full and self._request.compaction_messages:
             await self._compact("post_step_context_check")
-        self._emit(Ended(self.run, self._made), last=True)
+        for agent_id, request in self._errands:
+            self.announce(Announcement(agent_id=agent_id, request=request))
+        self._emit(Ended(self.run, self._made, [request.run_id for _, request in self._errands]), last=True)
         if self._full:
             # The user need not wait for this; only the next message does.
             await self._compact("post_step_context_check")
+
+    def announce(self, announcement: Announcement) -> None:
+        """Have others told something, before this run is answered."""
+        self._emit(announcement, last=False)
 
     async def interrupt(self, reason: GreenroomError) -> None:
         """End the run early; returns when that is committed."""
@@ -334,7 +344,11 @@ class Loop:
                 after = after_heartbeat_step if self._kind.heartbeats else after_plain_step
                 delta = self._delta(step, answer, answers, after(turn, self._rules), prompt)
                 if [block.id for block in memory.blocks] != agent.state.agent.block_ids:
-                    delta.agent = {"block_ids": [block.id for block in memory.blocks]}
+                    delta.agent["block_ids"] = [block.id for block in memory.blocks]
+                if delta.run and delta.run.ended:
+                    group, self._errands = after_run(agent.state, delta.messages)
+                    if group:
+                        delta.agent["group"] = group.model_dump(mode="json")
                 try:
                     await agent.commit(delta, self._signed(memory, step, answer))
                     break

@@ -1,11 +1,11 @@
 """What the server and the hosts say to each other: requests, edits and the events of a run."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 from storage.errors import GreenroomError
-from storage.records import LlmConfig, Message, Record, Run
+from storage.records import Block, LlmConfig, Message, Record, Run
 
 
 class SendRequest(Record):
@@ -84,6 +84,8 @@ class Ended:
 
     run: Run
     messages: list[Message]
+    run_ids: list[str] = field(default_factory=list)
+    """Runs of sleep-time agents that this one caused."""
 
 
 @dataclass(slots=True)
@@ -110,7 +112,7 @@ class Operation:
 
     id: int
     """Names the operation in the replies to it."""
-    kind: Literal["send", "compact", "edit", "delete", "cancel", "settle", "refresh"]
+    kind: Literal["send", "enqueue", "compact", "edit", "delete", "cancel", "settle", "refresh"]
     agent_id: str
     """Empty for ``refresh``, which tells a block's new version to every agent that has it."""
     payload: Any = None
@@ -119,14 +121,20 @@ class Operation:
     """The host that had it before died; what it did may be in the store already."""
 
 
-ANNOUNCEMENT = 0
-"""The operation number of what a host says unasked: the new version of a shared block."""
+@dataclass(slots=True)
+class Announcement:
+    """What a run has to tell others, before the run itself is answered: the new version of a shared
+    block to all who have it, or a request to another agent."""
+
+    block: Block | None = None
+    agent_id: str = ""
+    request: SendRequest | None = None
 
 
 @dataclass(slots=True)
 class Reply:
     operation: int
-    event: Event | Done
+    event: Event | Announcement | Done
     last: bool
 
 

@@ -196,6 +196,8 @@ class Batch:
             system = next(iter(delta.context), None)
         if delta.system is not None and system is not None:
             self._set_text(uuid_of(system), delta.system)
+        for queued in delta.queued:
+            self._add_run(agent_id, queued.run)
         if delta.run is not None:
             self._add_run(agent_id, delta.run)
             changes |= _outcome(delta.run)

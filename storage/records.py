@@ -275,6 +275,20 @@ class Secret(Record):
     created_at: datetime
 
 
+class Group(Record):
+    """The sleep-time agents that look after an agent's memory in the background. It is part of the
+    agent that they work for, and has that agent's uuid in its own id."""
+
+    agent_ids: list[str]
+    description: str = ""
+    frequency: int | None = 5
+    """They work after every so many runs, beginning with the first; ``None``: after each."""
+    turns: int = -1
+    """Runs since they last worked; -1 before the first."""
+    last_message_id: str | None = None
+    """The newest message that they have been shown."""
+
+
 class Agent(Record):
     """What an agent is, without what it remembers. The API's ``AgentState`` is made from it."""
 
@@ -306,6 +320,9 @@ class Agent(Record):
     entity_id: str | None = None
     message_buffer_autoclear: bool = False
     enable_sleeptime: bool | None = None
+    group: Group | None = None
+    manager_id: str | None = None
+    """Of a sleep-time agent: the agent that it works for."""
     timezone: str = "UTC"
     max_files_open: int | None = None
     per_file_view_window_char_limit: int | None = None
@@ -318,6 +335,15 @@ class Agent(Record):
     last_stop_reason: StopReason | None = None
 
 
+class QueuedRun(Record):
+    """A request that was acknowledged before it ran. It is kept until its run has ended, so that it
+    is run whatever dies in between."""
+
+    run: Run
+    request: dict[str, Any]
+    """``actors.protocol.SendRequest`` as JSON values."""
+
+
 class State(Record):
     """Everything an agent needs to go on: what it is, the messages in its context, its open run."""
 
@@ -328,6 +354,8 @@ class State(Record):
     """Messages ever made; the next one's ordinal."""
     run: Run | None = None
     """The run in progress, if any."""
+    queued: list[QueuedRun] = []
+    """Requests that run when their turn comes, oldest first."""
     keys: dict[str, str] = {}
     """The newest ``RECENT_KEYS`` client message keys (``otid``) and the run each one started."""
     compiled: dict[str, int] = {}
@@ -350,6 +378,7 @@ class Delta(Record):
     """Older messages that come back into the context; they are in the history already."""
     run: Run | None = None
     step: Step | None = None
+    queued: list[QueuedRun] = []
 
 
 def apply(state: State, delta: Delta) -> None:
@@ -373,11 +402,13 @@ def apply(state: State, delta: Delta) -> None:
     if delta.run is not None:
         state.run = None if delta.run.ended else delta.run
         if delta.run.ended:
+            state.queued = [each for each in state.queued if each.run.id != delta.run.id]
             agent = state.agent
             agent.last_stop_reason = delta.run.stop_reason
             agent.last_run_completion = delta.run.completed_at
             agent.last_run_duration_ms = (delta.run.total_duration_ns or 0) // 1_000_000
             agent.updated_at = delta.run.completed_at or agent.updated_at
+    state.queued += delta.queued
     for message in delta.messages:
         if message.role == "user" and message.otid and message.run_id:
             state.keys[message.otid] = message.run_id
