@@ -2,6 +2,7 @@
 
 import asyncio
 import heapq
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar, cast
 
@@ -43,9 +44,7 @@ class Store:
 
     def __init__(self, shards: list[Any]) -> None:
         self.shards = shards
-        self._commits: list[Batcher[Entry, Committed]] = [
-            Batcher(_patient(shard.commit)) for shard in shards
-        ]
+        self._commits: list[Batcher[Entry, Committed]] = [Batcher(_patient(shard.commit)) for shard in shards]
         self._points: list[Batcher[tuple[str, tuple[Any, ...]], Any]] = [
             Batcher(_patient(shard.read)) for shard in shards
         ]
@@ -116,9 +115,7 @@ class Store:
         keys: dict[str, Any] = {"after": None, "before": None}
         for side in keys:
             if cursor := getattr(query, side):
-                keys[side] = await self._point(
-                    self._index(cursor), "agent_sort_key", cursor, query.order_by
-                )
+                keys[side] = await self._point(self._index(cursor), "agent_sort_key", cursor, query.order_by)
         pages = await self._everywhere("find_agents", query, keys["after"], keys["before"])
         rows = sorted((row for page in pages for row in page), key=lambda row: row.order(query.descending))
         if query.before and not query.after:
@@ -161,10 +158,20 @@ class Store:
             return new
 
     async def find_blocks(self, query: BlockQuery) -> list[Block]:
-        return _merge(await self._everywhere("find_blocks", query), query, lambda block: block.id)
+        pages = await self._everywhere("find_blocks", query, await self._attached(query))
+        return _merge(pages, query, lambda block: block.id)
 
     async def count_blocks(self, query: BlockQuery) -> int:
-        return sum(await self._everywhere("count_blocks", query))
+        return sum(await self._everywhere("count_blocks", query, await self._attached(query)))
+
+    async def _attached(self, query: BlockQuery) -> dict[str, int] | None:
+        """How many agents each block is attached to, wherever they are; None if nobody wants to know."""
+        if not query.agents_eq and query.agents_gt is None and query.agents_lt is None:
+            return None
+        total: Counter[str] = Counter()
+        for counts in await self._everywhere("block_agents"):
+            total.update(counts)
+        return total
 
     # history
 

@@ -1,5 +1,6 @@
 """Records as API objects, where that takes more than the record itself."""
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from actors.tools.builtin import BY_ID
@@ -20,6 +21,14 @@ def view(loaded: Loaded, include: frozenset[str]) -> AgentState:
     """An agent with what is to be included of its relationships."""
     tools = tools_of(loaded.state.agent) if "agent.tools" in include else []
     return agent_state(loaded, include, tools)
+
+
+async def check_cursors(query: PageParams, find: Callable[[str], Awaitable[object]]) -> None:
+    """Raises NotFound, as ``find`` does, for a cursor that is not there."""
+    query.page()
+    for cursor in (query.before, query.after):
+        if cursor is not None:
+            await find(cursor)
 
 
 async def find_messages(fleet: "Fleet", query: PageParams, **where: Any) -> list[Message]:

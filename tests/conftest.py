@@ -29,7 +29,7 @@ def server(tmp_path_factory, scripted_model) -> Iterator[Running]:
     directory = tmp_path_factory.mktemp("server")
     options = {"--data": str(directory / "data"), "--port": "0", "--shards": "2", "--hosts": "1"}
     options |= {"--model-retries": "0", "--idle-seconds": "3600", "--drain-seconds": "1"}
-    env = {"OPENAI_BASE_URL": f"{scripted_model.url}/v1", "OPENAI_API_KEY": "made-up"}
+    env = {"OPENAI_BASE_URL": scripted_model.url, "OPENAI_API_KEY": "made-up"}
     flags = [part for option in options.items() for part in option]
     with running("serve", *flags, log=directory / "log", env=env) as started:
         yield started

@@ -2,7 +2,7 @@
 
 from server.errors import Unsupported
 from server.routing import Routes, Server
-from server.views import view
+from server.views import check_cursors, view
 from server.wire.agent_requests import ListAgentsOfBlock
 from server.wire.agents import AgentState
 from server.wire.blocks import BlockResponse, CreateBlock, ListBlocks, UpdateBlock, block_response
@@ -18,6 +18,7 @@ async def list_blocks(server: Server, query: ListBlocks) -> list[BlockResponse]:
     """List blocks."""
     if query.identity_id or query.identifier_keys:
         raise Unsupported("Identities are not supported, so blocks cannot be listed by them")
+    await check_cursors(query, server.fleet.store.block)
     return [block_response(block) for block in await server.fleet.store.find_blocks(query.storage_query())]
 
 

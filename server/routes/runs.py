@@ -1,7 +1,7 @@
 """Runs: what requests to agents caused."""
 
 from server.routing import Routes, Server
-from server.views import find_messages
+from server.views import check_cursors, find_messages
 from server.wire.common import RunId
 from server.wire.messages import LettaMessage, expand_all
 from server.wire.runs import (
@@ -55,6 +55,7 @@ async def list_run_messages(server: Server, run_id: RunId, query: ListRunMessage
 async def list_run_steps(server: Server, run_id: RunId, query: ListRunSteps) -> list[StepResponse]:
     """List the steps of a run."""
     await server.fleet.store.run(run_id)
+    await check_cursors(query, server.fleet.store.step)
     steps = await server.fleet.store.steps(StepQuery(**query.page(), run_id=run_id))
     return [step_response(step) for step in steps]
 

@@ -2,7 +2,7 @@
 
 from server.errors import Unsupported
 from server.routing import Routes, Server
-from server.views import find_messages
+from server.views import check_cursors, find_messages
 from server.wire.common import StepId
 from server.wire.messages import Display, LettaMessage, expand_all
 from server.wire.send import speaks_in_text
@@ -23,6 +23,7 @@ async def list_steps(server: Server, query: ListSteps) -> list[StepResponse]:
     """List steps."""
     if query.trace_ids:
         raise Unsupported("Steps have no trace ids here, so they cannot be listed by them")
+    await check_cursors(query, server.fleet.store.step)
     return [step_response(step) for step in await server.fleet.store.steps(query.storage_query())]
 
 
