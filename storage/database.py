@@ -143,8 +143,17 @@ class Database:
         except FileNotFoundError:
             return 0
 
-    def checkpoint(self) -> None:
-        self.writer.execute(_SQL["checkpoint"])
+    def checkpoint(self, *, force: bool) -> bool:
+        """Move the write-ahead log into the file, and tell whether that was possible.
+
+        Args:
+            force: wait for readers that still see rows deleted since; otherwise give up for now.
+        """
+        try:
+            self.writer.execute(_SQL["force_checkpoint" if force else "checkpoint"])
+        except duckdb.TransactionException:
+            return False
+        return True
 
     def close(self) -> None:
         for reader in self._readers:

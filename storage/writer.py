@@ -37,6 +37,8 @@ BACKLOG = 1_024
 QUIET_SECONDS = 1.0
 """After this long without a commit, tails are folded that need not be."""
 WATERMARK_SECONDS = 1.0
+CHECKPOINT_LATEST = 4
+"""Times the size from which a CHECKPOINT is due: then it waits for readers, and commits wait for it."""
 
 _log = logging.getLogger(__name__)
 
@@ -87,8 +89,8 @@ class Writer:
         """
         Args:
             newest: number of the last entry in the log.
-            checkpoint_bytes: size of the write-ahead log from which a quiet moment is used for a
-                CHECKPOINT; at twice the size it is made in any case.
+            checkpoint_bytes: size of the write-ahead log from which a CHECKPOINT is due; while commits
+                wait, twice that.
         """
         self._database = database
         self._watermark = watermark
@@ -181,8 +183,7 @@ class Writer:
                 elif work:
                     self._commit(work)
                 timeout = 0 if self._upkeep() else TICK_SECONDS if self._unfinished() else None
-            if self._database.wal_bytes():
-                self._checkpoint()
+            self._checkpoint(force=True)
             self._save_watermark()
         except BaseException as error:  # noqa: BLE001 - whoever waits has to be told, whatever it is
             self._break(error)
@@ -272,16 +273,22 @@ class Writer:
         """Do one piece of what is due besides commits, if anything is."""
         moment = time.monotonic()
         busy = bool(self._queue)
-        log_bytes = self._database.wal_bytes()
-        if log_bytes > 2 * self._checkpoint_bytes or (log_bytes > self._checkpoint_bytes and not busy):
-            self._checkpoint()
-        elif self._derive_now(busy, moment):
+        if self._checkpoint_now(busy):
+            return True
+        if self._derive_now(busy, moment):
             self._derive()
-        elif not self._states.fold(quiet=not busy and moment - self._last_commit > QUIET_SECONDS):
-            if moment - self._last_saved > WATERMARK_SECONDS and self._watermark.saved < self.newest:
-                self._save_watermark()
-            return False
-        return True
+            return True
+        if self._states.fold(quiet=not busy and moment - self._last_commit > QUIET_SECONDS):
+            return True
+        if moment - self._last_saved > WATERMARK_SECONDS and self._watermark.saved < self.newest:
+            self._save_watermark()
+        return False
+
+    def _checkpoint_now(self, busy: bool) -> bool:
+        log_bytes = self._database.wal_bytes()
+        if log_bytes > CHECKPOINT_LATEST * self._checkpoint_bytes:
+            return self._checkpoint(force=True)
+        return log_bytes > (1 + busy) * self._checkpoint_bytes and self._checkpoint(force=False)
 
     def _derive_now(self, busy: bool, moment: float) -> bool:
         pending = self._history.pending
@@ -299,12 +306,14 @@ class Writer:
     def _unfinished(self) -> bool:
         return bool(self._history.pending or self._states.unfolded or self._watermark.saved < self.newest)
 
-    def _checkpoint(self) -> None:
+    def _checkpoint(self, *, force: bool) -> bool:
         start = time.monotonic()
-        self._database.checkpoint()
+        if not self._database.checkpoint(force=force):
+            return False
         self.checkpoints += 1
         self.checkpoint_ms = (time.monotonic() - start) * 1000
         self._save_watermark()
+        return True
 
     def _save_watermark(self) -> None:
         self._watermark.save(self.newest)

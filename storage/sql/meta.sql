@@ -16,8 +16,12 @@ insert into meta values ($name, $value)
 select table_name, estimated_size from duckdb_tables() where schema_name = 'main'
 
 -- name: checkpoint
--- Moves the write-ahead log into the database file.
+-- Moves the write-ahead log into the database file; refused while readers still see deleted rows.
 checkpoint
+
+-- name: force_checkpoint
+-- The same, waiting for those readers.
+force checkpoint
 
 -- name: no_checkpoint_on_close
 -- After an error, closing must not touch the files any more. Otherwise the shard itself has done it.

@@ -13,14 +13,23 @@ from pathlib import Path
 from storage.errors import StaleBlock, StoreError
 from storage.ids import new_id
 from storage.records import Block, BlockWrite, Delta
-from tests.storage.made import Committer, make_block, make_message, make_run, make_step, open_shard, write_block
+from tests.storage.made import (
+    Committer,
+    make_block,
+    make_message,
+    make_run,
+    make_step,
+    open_shard,
+    write_block,
+)
 
 _printing = threading.Lock()
 
 
 def say(*words: object) -> None:
     with _printing:
-        print(*words, flush=True)
+        sys.stdout.write(" ".join(map(str, words)) + "\n")
+        sys.stdout.flush()
 
 
 def lead(shard, block_id: str, padding: str) -> None:

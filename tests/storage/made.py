@@ -23,9 +23,7 @@ from storage.records import (
 from storage.shard import Shard
 
 WAIT = 60
-LLM = LlmConfig(
-    model="m", model_endpoint_type="openai", context_window=1000, handle="a/m", provider_name="a"
-)
+LLM = LlmConfig(model="m", model_endpoint_type="openai", context_window=1000, handle="a/m", provider_name="a")
 
 
 def open_shard(folder: Path, **options: Any) -> Shard:
@@ -33,7 +31,13 @@ def open_shard(folder: Path, **options: Any) -> Shard:
 
 
 def make_block(near: str | None = None, **fields: Any) -> Block:
-    made = {"id": new_id("block", near), "label": "human", "value": "", "created_at": now(), "updated_at": now()}
+    made = {
+        "id": new_id("block", near),
+        "label": "human",
+        "value": "",
+        "created_at": now(),
+        "updated_at": now(),
+    }
     return Block(**(made | fields))
 
 

@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections import defaultdict
+from collections import defaultdict, deque
 from pathlib import Path
 
 import duckdb
@@ -72,8 +72,7 @@ def test_nothing_acknowledged_is_lost_when_the_process_is_killed(tmp_path, ackno
     for _ in range(2):
         with start(tmp_path) as process:
             assert process.stdout
-            for _ in range(acknowledgements):
-                lines.append(process.stdout.readline())
+            lines += [process.stdout.readline() for _ in range(acknowledgements)]
             process.send_signal(signal.SIGKILL)
             rest = process.stdout.read()
             lines += [line for line in rest.splitlines(keepends=True) if line.endswith("\n")]
@@ -103,8 +102,7 @@ def test_the_watermark_cannot_be_written(tmp_path, monkeypatch):
 
     monkeypatch.setattr(shard._watermark, "save", fail)
     with pytest.raises(StoreFull, match="No space left"):
-        while True:
-            ann.say("hello")
+        deque(iter(lambda: ann.say("hello"), None))
     shard.close()
 
 
@@ -173,7 +171,7 @@ def crashed(tmp_path):
     ann = Committer(shard)
     for number in range(29):
         ann.say(f"{number}" * 500)
-    shard._writer._checkpoint = lambda: None
+    shard._writer._checkpoint = lambda force: None
     shard.close()
     assert (live / "0.duckdb.wal").stat().st_size > 10_000
     return live, ann

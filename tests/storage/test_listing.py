@@ -22,7 +22,15 @@ from storage.records import (
     StepQuery,
     now,
 )
-from tests.storage.made import Committer, make_block, make_message, make_run, make_step, open_shard, write_block
+from tests.storage.made import (
+    Committer,
+    make_block,
+    make_message,
+    make_run,
+    make_step,
+    open_shard,
+    write_block,
+)
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NAMES = ["ann", "Anna", "bob", "50%", "a_b", None]
@@ -142,7 +150,9 @@ many = settings(max_examples=80, deadline=None, suppress_health_check=[HealthChe
 
 def query(model, /, **filters):
     """A query of this kind with any of these filters set."""
-    return st.fixed_dictionaries({}, optional=filters).map(lambda set_filters: model(limit=1000, **set_filters))
+    return st.fixed_dictionaries({}, optional=filters).map(
+        lambda set_filters: model(limit=1000, **set_filters)
+    )
 
 
 def one_of(*values):
@@ -161,7 +171,9 @@ def holds(part: str | None, text: str | None) -> bool:
 
 
 def equals(record, asked, *names) -> bool:
-    return all(getattr(asked, name) is None or getattr(asked, name) == getattr(record, name) for name in names)
+    return all(
+        getattr(asked, name) is None or getattr(asked, name) == getattr(record, name) for name in names
+    )
 
 
 agent_queries = query(

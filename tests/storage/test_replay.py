@@ -2,13 +2,18 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from storage import blocks, history, state, writer
 from storage.errors import NotFound
@@ -24,7 +29,15 @@ from storage.records import (
     RunQuery,
     StepQuery,
 )
-from tests.storage.made import Committer, make_block, make_message, make_run, make_step, open_shard, write_block
+from tests.storage.made import (
+    Committer,
+    make_block,
+    make_message,
+    make_run,
+    make_step,
+    open_shard,
+    write_block,
+)
 
 picks = st.integers(0, 1000)
 
@@ -53,7 +66,9 @@ class StoreMachine(RuleBasedStateMachine):
         self.blocks.update((block.id, block) for block in made)
         self.messages[agent.id] = list(agent.state.context)
 
-    @rule(number=picks, texts=st.lists(st.text(max_size=5), max_size=3), keep=st.booleans(), ends=st.booleans())
+    @rule(
+        number=picks, texts=st.lists(st.text(max_size=5), max_size=3), keep=st.booleans(), ends=st.booleans()
+    )
     def step(self, number, texts, keep, ends) -> None:
         agent = self.pick(number)
         if agent is None:
@@ -106,7 +121,7 @@ class StoreMachine(RuleBasedStateMachine):
     def reopen(self, crash) -> None:
         """Stop the shard; as a crash leaves it, with nothing but the log to go by, or properly."""
         if crash:
-            self.shard._writer._checkpoint = lambda: None
+            self.shard._writer._checkpoint = lambda force: None
             self.shard._writer._save_watermark = lambda: None
         self.shard.close()
         self.shard = open_shard(self.folder)
@@ -146,12 +161,17 @@ class StoreMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "shard"):
             self.shard.close()
+            del self.shard, self.agents
             shutil.rmtree(self.folder)
 
 
-@pytest.fixture(params=["as it is", "hurried"])
-def pace(request, monkeypatch) -> Iterator[None]:
-    """Hurried: tails are folded and caches emptied all the time."""
+@pytest.fixture(params=["as it is", "hurried", "late"])
+def pace(request, monkeypatch) -> None:
+    """Hurried: tails are folded and caches emptied all the time. Late: only long tails are folded."""
+    if request.param == "late":
+        monkeypatch.setattr(state, "TAIL_ENTRIES", 3)
+        monkeypatch.setattr(state, "FOLDED_AT_ONCE", 1)
+        monkeypatch.setattr(writer, "QUIET_SECONDS", 1000)
     if request.param == "hurried":
         monkeypatch.setattr(state, "TAIL_ENTRIES", 3)
         monkeypatch.setattr(state, "LAG", 5)
@@ -162,12 +182,9 @@ def pace(request, monkeypatch) -> Iterator[None]:
         monkeypatch.setattr(writer, "QUIET_SECONDS", 0)
         monkeypatch.setattr(writer, "LINGER_SECONDS", 0)
         monkeypatch.setattr(writer, "BACKLOG", 4)
-    return
 
 
 def test_the_store_is_what_the_log_adds_up_to(pace):
-    from hypothesis.stateful import run_state_machine_as_test
-
     run_state_machine_as_test(
         StoreMachine, settings=settings(max_examples=25, stateful_step_count=25, deadline=None)
     )
