@@ -110,7 +110,7 @@ class Api:
         chat = said[: 1 + messages]
         while chat[-1]["role"] != "user":
             chat.pop()
-        agent = orjson.loads(await self._request("GET", self._url + agent_id))
+        agent = orjson.loads(await self._request("GET", f"{self._url}{agent_id}?include=agent.tools"))
         return {"messages": chat, "tools": [tool["json_schema"] for tool in agent["tools"]]}
 
     async def awake(self) -> int:

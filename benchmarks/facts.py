@@ -26,6 +26,7 @@ def facts(temporary: Path) -> dict[str, str]:
         "processor": _processor(),
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
         "system": f"{platform.system()} {platform.release()}",
+        "load before": f"{os.getloadavg()[0]:.1f}",
         "file system": _file_system(temporary),
         "Python": platform.python_version(),
         **{name: version(name) for name in LIBRARIES},

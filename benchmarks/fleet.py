@@ -6,7 +6,7 @@ import statistics
 
 from benchmarks.bench import Bench, Target
 from benchmarks.load import Sample, closed_loop, each, summarize
-from benchmarks.resources import memory
+from benchmarks.resources import CpuMeter, memory
 from benchmarks.results import Figure
 
 CLIENTS = 8
@@ -43,6 +43,7 @@ async def _grow(bench: Bench, target: Target) -> list[str]:
     """Create the fleet in stages, send every agent a message, and see what memory that takes."""
     figures, agents = bench.results.figures, list[str]()
     creations: list[Sample] = []
+    meter = CpuMeter(target.process, bench.endpoints[0])
 
     async def create(number: int) -> float:
         loop = asyncio.get_running_loop()
@@ -54,12 +55,14 @@ async def _grow(bench: Bench, target: Target) -> list[str]:
     for size in bench.plan.fleet:
         bench.say(f"fleet: creating agents up to {size:,}")
         there = len(agents)
-        creations.append(await each(create, range(there, size), CLIENTS))
+        with meter:
+            creations.append(await each(create, range(there, size), CLIENTS))
         bench.say(f"fleet: one message to each of {size - there:,}")
         await each(target.api.send, agents[there:], SENDING)
         awake = await target.api.awake()
         sizes.append((awake, await _weigh(bench, target, f"{size:,} agents, {awake:,} of them awake")))
     created = summarize(creations)
+    bench.results.cpu_ms["create"] = meter.milliseconds(created.requests)
     rate = sum(each.requests for each in creations) / sum(each.seconds for each in creations)
     (_, empty), (few, before), (many, after) = sizes[0], sizes[-2], sizes[-1]
     figures += [
@@ -110,11 +113,13 @@ async def _read(bench: Bench, target: Target, agents: list[str]) -> None:
         (f"list {PAGE} by tag, {CLIENTS} clients", list_page, None),
     ):
         bench.say(f"fleet: {name}")
-        samples = [
-            await closed_loop(work, CLIENTS, warm_up=plan.warm_up, seconds=plan.seconds)
-            for _ in range(plan.rounds)
-        ]
+        with CpuMeter(target.process, bench.endpoints[0]) as meter:
+            samples = [
+                await closed_loop(work, CLIENTS, warm_up=plan.warm_up, seconds=plan.seconds)
+                for _ in range(plan.rounds)
+            ]
         found = summarize(samples)
+        bench.results.cpu_ms[name] = meter.milliseconds(found.requests)
         note = f"p50 {found.p50:.1f} ms, p99 {found.p99:.1f} ms"
         if found.errors:
             note += f", errors: {found.errors}"

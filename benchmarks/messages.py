@@ -1,17 +1,19 @@
 """Messages a second, latency and time to the first token, against the floor of the same moment."""
 
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Awaitable, Callable
 
 from benchmarks.bench import LATENCIES, MODELS, Bench, Target
 from benchmarks.floor import floor
 from benchmarks.load import Sample, closed_loop, each, summarize
-from benchmarks.resources import cpu
+from benchmarks.resources import CpuMeter
 from benchmarks.results import Cell, Figure
 
 POOL = 64
 """Agents that take turns at least, so that each has a short history whatever the load."""
 CREATING = 8
+SENDING = 64
+"""Clients that prepare what is measured."""
 MOST_ON_TOP_MS = 15
 MOST_ON_TOP_FIRST_TOKEN_MS = 12
 SHARE_OF_FLOOR = 1 / 3
@@ -40,15 +42,16 @@ class Pool:
             self._free.append(agent)
 
 
-async def new_agents(target: Target, count: int, clients: int) -> list[str]:
+async def new_agents(target: Target, count: int) -> list[str]:
     """Create agents and send each its first message."""
     agents: list[str] = []
 
     async def create(_: int) -> float:
         agents.append(await target.api.create_agent())
-        return await target.api.send(agents[-1])
+        return 0.0
 
-    await each(create, range(count), clients)
+    await each(create, range(count), CREATING)
+    await each(target.api.send, agents, SENDING)
     return agents
 
 
@@ -118,15 +121,13 @@ async def _cell(bench: Bench, target: Target, kind: str, clients: int, latency: 
     plan, api, model = bench.plan, target.api, bench.endpoints[latency]
     measured: list[Sample] = []
     floors: list[Sample] = []
-    used: dict[str, float] = defaultdict(float)
+    meter = CpuMeter(target.process, model)
     shape = {"warm_up": plan.warm_up, "seconds": plan.seconds, "spread": latency / 1000}
     for _ in range(plan.rounds):
-        agents = await new_agents(target, max(clients, POOL), CREATING)
+        agents = await new_agents(target, max(clients, POOL))
         pool = Pool(agents, api.stream if kind == "stream" else api.send)
-        before = cpu(target.process, model)
-        measured.append(await closed_loop(pool.turn, clients, **shape))
-        for role, spent in cpu(target.process, model).items():
-            used[role] += spent - before.get(role, 0)
+        with meter:
+            measured.append(await closed_loop(pool.turn, clients, **shape))
         turns = 1 + measured[-1].requests / len(agents)
         # From the first message on, the history grew evenly; halfway it was the average.
         halfway = 2 * round(turns / 2) + 1
@@ -137,13 +138,7 @@ async def _cell(bench: Bench, target: Target, kind: str, clients: int, latency: 
             "stream": kind == "stream",
         }
         floors.append(await floor(bench.environment(), **order, **shape))
-    requests = sum(sample.requests for sample in measured)
-    return Cell(
-        kind,
-        clients,
-        latency,
-        summarize(measured),
-        summarize(floors),
-        {role: 1000 * seconds / requests for role, seconds in used.items()},
-        halfway,
-    )
+    found = summarize(measured)
+    label = f"{kind}, model {latency} ms, {clients} at once"
+    bench.results.cpu_ms[label] = meter.milliseconds(found.requests)
+    return Cell(kind, clients, latency, found, summarize(floors), halfway)

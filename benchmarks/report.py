@@ -50,18 +50,18 @@ def markdown(results: Results) -> str:
             (each.name, _value(each), _bound(each), "yes" if each.reached else "**no**", each.note)
             for each in bounded
         ]
-        parts += ["## Targets", _table("figure|measured|target|reached|detail", rows)]
+        parts += ["## Targets", table("figure|measured|target|reached|detail", rows)]
     for title, kind in (("Messages", "message"), ("Streams: time to the first token", "stream")):
         cells = [cell for cell in results.cells if cell.kind == kind]
         if cells:
             parts += [f"## {title}", _loads(cells)]
-    if results.cells:
-        parts += ["## CPU time a message, in ms", _cpu(results.cells)]
+    if results.cpu_ms:
+        parts += ["## CPU time a request, in ms", _by_role("request", results.cpu_ms)]
     if others:
         further = [(each.name, _value(each), each.note) for each in others]
-        parts += ["## Further figures", _table("figure|measured|detail", further)]
+        parts += ["## Further figures", table("figure|measured|detail", further)]
     if results.memory_mib:
-        parts += ["## Memory of the process tree, MiB (PSS)", _memory(results.memory_mib)]
+        parts += ["## Memory of the process tree, MiB (PSS)", _by_role("moment", results.memory_mib)]
     if results.dedicated:
         parts += ["## One Ray actor an agent", _dedicated(results)]
     if results.failures:
@@ -74,40 +74,26 @@ def _loads(cells: Iterable[Cell]) -> str:
         (
             f"{cell.model_ms} ms",
             f"{cell.clients}",
-            _number(cell.measured.per_second),
+            number(cell.measured.per_second),
             _range(cell.measured.rounds),
-            *map(_number, (cell.measured.p50, cell.measured.p95, cell.measured.p99)),
-            *map(_number, (cell.floor.per_second, cell.floor.p50, cell.floor.p99)),
+            *map(number, (cell.measured.p50, cell.measured.p95, cell.measured.p99)),
+            *map(number, (cell.floor.per_second, cell.floor.p50, cell.floor.p99)),
             f"{cell.ratio:.2f}",
-            _number(cell.on_top),
+            number(cell.on_top),
             "; ".join(f"{count} times {error}" for error, count in cell.measured.errors.items()) or "0",
         )
         for cell in cells
     ]
-    return _table(LOADS, rows)
+    return table(LOADS, rows)
 
 
-def _cpu(cells: Iterable[Cell]) -> str:
+def _by_role(head: str, amounts: dict[str, dict[str, float]]) -> str:
+    roles = [role for role in ROLES if any(role in used for used in amounts.values())]
     rows = [
-        (
-            cell.kind,
-            f"{cell.model_ms} ms",
-            f"{cell.clients}",
-            *(_number(cell.cpu_ms.get(role, 0.0)) for role in ROLES),
-            _number(sum(cell.cpu_ms.values())),
-        )
-        for cell in cells
+        (name, *(number(used.get(role, 0.0)) for role in roles), number(sum(used.values())))
+        for name, used in amounts.items()
     ]
-    return _table("kind|model|at once|" + "|".join(ROLES) + "|all", rows)
-
-
-def _memory(moments: dict[str, dict[str, float]]) -> str:
-    roles = [role for role in ROLES if any(role in used for used in moments.values())]
-    rows = [
-        (moment, *(f"{used.get(role, 0):,.0f}" for role in roles), f"{sum(used.values()):,.0f}")
-        for moment, used in moments.items()
-    ]
-    return _table("moment|" + "|".join(roles) + "|all", rows)
+    return table("|".join((head, *roles, "all")), rows)
 
 
 def _dedicated(results: Results) -> str:
@@ -115,32 +101,39 @@ def _dedicated(results: Results) -> str:
         (
             shape,
             f"{clients}",
-            *map(_number, (found.per_second, found.p50, found.p95, found.p99)),
+            *map(number, (found.per_second, found.p50, found.p95, found.p99)),
             f"{sum(found.errors.values())}",
         )
         for shape, levels in results.dedicated.items()
         for clients, found in levels.items()
     ]
-    return _table("shape|at once|messages/s|p50|p95|p99|errors", rows)
+    return table("shape|at once|messages/s|p50|p95|p99|errors", rows)
 
 
-def _table(head: str, rows: Iterable[Sequence[str]]) -> str:
+def table(head: str, rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table.
+
+    Args:
+        head: names of the columns, with ``|`` between them.
+        rows: as many cells each.
+    """
     columns = head.split("|")
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
 
 
 def _value(figure: Figure) -> str:
-    return f"{_number(figure.value)} {figure.unit}".strip()
+    return f"{number(figure.value)} {figure.unit}".strip()
 
 
 def _bound(figure: Figure) -> str:
     if figure.at_least is not None:
-        return f"≥ {_number(figure.at_least)}"
-    return f"≤ {_number(figure.at_most or 0)}"
+        return f"≥ {number(figure.at_least)}"
+    return f"≤ {number(figure.at_most or 0)}"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """A number with about three significant digits, for people."""
     if math.isnan(value):
         return "-"
     return f"{value:,.0f}" if value == round(value) or abs(value) >= 100 else f"{value:.3g}"
@@ -148,4 +141,4 @@ def _number(value: float) -> str:
 
 def _range(rounds: list[float]) -> str:
     low, high = min(rounds), max(rounds)
-    return _number(low) if len(rounds) == 1 else f"{_number(low)}-{_number(high)}"
+    return number(low) if len(rounds) == 1 else f"{number(low)}-{number(high)}"

@@ -3,6 +3,8 @@
 import os
 from collections import Counter, defaultdict
 from contextlib import suppress
+from types import TracebackType
+from typing import Self
 
 import psutil
 
@@ -22,18 +24,44 @@ def memory(server: Command) -> dict[str, int]:
     return dict(used)
 
 
-def cpu(server: Command, model: Command) -> dict[str, float]:
-    """Seconds of CPU time used so far, by role."""
-    used: dict[str, float] = defaultdict(float)
-    used["load"] = time_of(psutil.Process(os.getpid()))
-    for process in server.processes():
-        with suppress(psutil.NoSuchProcess):
-            used[_role(process, server)] += time_of(process)
-    used["model"] = sum(map(time_of, model.processes()))
-    return used
+class CpuMeter:
+    """Adds up the CPU time of the processes while something is measured.
+
+    Args:
+        server: with all its processes.
+        model: the endpoint that it calls.
+    """
+
+    def __init__(self, server: Command, model: Command) -> None:
+        self._server = server
+        self._model = model
+        self._used: dict[str, float] = defaultdict(float)
+
+    def __enter__(self) -> Self:
+        self._before = self._now()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for role, seconds in self._now().items():
+            self._used[role] += seconds - self._before.get(role, 0)
+
+    def milliseconds(self, requests: int) -> dict[str, float]:
+        """CPU time a request, by role."""
+        return {role: 1000 * seconds / requests for role, seconds in self._used.items()}
+
+    def _now(self) -> dict[str, float]:
+        used: dict[str, float] = defaultdict(float)
+        used["load"] = _time_of(psutil.Process(os.getpid()))
+        for process in self._server.processes():
+            with suppress(psutil.NoSuchProcess):
+                used[_role(process, self._server)] += _time_of(process)
+        used["model"] = sum(map(_time_of, self._model.processes()))
+        return used
 
 
-def time_of(process: psutil.Process) -> float:
+def _time_of(process: psutil.Process) -> float:
     times = process.cpu_times()
     return float(times.user + times.system)
 

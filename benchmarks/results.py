@@ -34,8 +34,6 @@ class Cell:
     model_ms: int
     measured: Summary
     floor: Summary
-    cpu_ms: dict[str, float]
-    """CPU time a message, by what used it."""
     prompt_messages: int
     """Messages in the prompt that the floor was measured with: the average of the agents'."""
 
@@ -54,6 +52,8 @@ class Results:
     facts: dict[str, str] = field(default_factory=dict)
     cells: list[Cell] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)
+    cpu_ms: dict[str, dict[str, float]] = field(default_factory=dict)
+    """CPU time a request, by what was asked, then by role."""
     memory_mib: dict[str, dict[str, float]] = field(default_factory=dict)
     """By moment, then by role."""
     dedicated: dict[str, dict[int, Summary]] = field(default_factory=dict)
