@@ -47,6 +47,16 @@ async def change_model(server: Server, current: LlmConfig, body: UpdateAgent) ->
     return _tuned(await _named_model(server, body) or current, body)
 
 
+async def choose_summarizer(server: Server, body: AgentFields) -> LlmConfig | None:
+    """The model that a request wants older messages to be summarised with, if it names one.
+
+    Raises:
+        NotFound: there is no such model.
+    """
+    settings = body.compaction_settings
+    return await server.catalog.resolve(settings.model) if settings and settings.model else None
+
+
 async def choose_embedding(server: Server, body: AgentFields, chunk_size: int | None = None) -> Object | None:
     """The embedding configuration that a request names, if it names one.
 

@@ -126,10 +126,11 @@ async def _prepare(server: Server, agent_id: str, body: SendMessages) -> tuple[S
         max_steps=body.max_steps,
         override_llm=await find_model(server, body.override_model) if body.override_model else None,
         override_system=body.override_system,
+        compaction_messages=body.include_compaction_messages,
         metadata={"run_type": "send_message"},
         request_config=body.display_options(),
     )
-    return send, display_of(body, agent_type, summaries=body.include_compaction_messages)
+    return send, display_of(body, agent_type)
 
 
 def _check_supported(body: SendMessages) -> None:
@@ -175,7 +176,7 @@ def _frames(event: Event, renderer: Renderer) -> list[sse.Frame]:
         reason = event.run.stop_reason or "end_turn"
         frames.append(_frame(stop(reason)))
         if reason != "cancelled":
-            frames.append(_frame(usage_statistics(event.run)))
+            frames.append(_frame(usage_statistics(event)))
     return frames
 
 

@@ -42,7 +42,7 @@ class CompactionSettings(Body):
     model_settings: ModelSettings | None = None
     prompt: Text | None = None
     prompt_acknowledgement: bool = False
-    clip_chars: int | None = Field(None, ge=0, le=100_000_000)
+    clip_chars: int | None = Field(None, ge=1, le=100_000_000)
     mode: CompactionMode = "sliding_window"
     sliding_window_percentage: float = Field(0.3, ge=0, le=1)
 

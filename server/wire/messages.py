@@ -108,6 +108,12 @@ class SummaryMessage(Common):
     compaction_stats: dict[str, Any] | None
 
 
+class EventMessage(Common):
+    message_type: Literal["event_message"]
+    event_type: Literal["compaction"]
+    event_data: dict[str, Any]
+
+
 LettaMessage = (
     SystemMessage
     | UserMessage
@@ -117,6 +123,7 @@ LettaMessage = (
     | ToolCallMessage
     | ToolReturnMessage
     | SummaryMessage
+    | EventMessage
 )
 
 
@@ -133,12 +140,9 @@ class Display:
     tool_kwarg: str = "message"
     types: frozenset[str] | None = None
     """Message types to keep; ``None`` keeps all."""
-    summaries: bool = True
 
     def wants(self, message: LettaMessage) -> bool:
         kind = message["message_type"]
-        if kind == "summary_message" and not self.summaries:
-            return False
         return self.types is None or kind in self.types
 
     def speech(self, call: ToolCall) -> str | None:
@@ -166,7 +170,7 @@ def expand(message: Message, display: Display) -> list[LettaMessage]:
                 **common(message, 0),
                 "message_type": "summary_message",
                 "summary": message.text(),
-                "compaction_stats": None,
+                "compaction_stats": message.compaction,
             }
         ]
     if message.role == "system":

@@ -176,9 +176,7 @@ def speaks_in_text(agent_type: AgentType) -> bool:
     return agent_type == "letta_v1_agent"
 
 
-def display_of(
-    options: DisplayOptions | ListMessages, agent_type: AgentType, summaries: bool = True
-) -> Display:
+def display_of(options: DisplayOptions | ListMessages, agent_type: AgentType) -> Display:
     types = options.include_return_message_types
     return Display(
         text_is_assistant=speaks_in_text(agent_type),
@@ -186,5 +184,4 @@ def display_of(
         tool_name=options.assistant_message_tool_name,
         tool_kwarg=options.assistant_message_tool_kwarg,
         types=frozenset(types) if types is not None else None,
-        summaries=summaries,
     )

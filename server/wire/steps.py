@@ -74,7 +74,7 @@ def step_response(step: Step) -> StepResponse:
         "feedback": step.feedback,
         "tags": step.tags,
         "messages": [],
-        "origin": None,
+        "origin": step.origin,
         "project_id": None,
         "request_id": None,
         "tid": None,

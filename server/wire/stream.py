@@ -1,6 +1,5 @@
 """The events of a run as frames of a stream, and as the answer of a request that waits for it all."""
 
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Literal
 from uuid import uuid4
@@ -14,13 +13,14 @@ from server.wire.messages import (
     Call,
     Common,
     Display,
+    EventMessage,
     LettaMessage,
+    common,
     expand,
-    expand_all,
     part_otid,
     shown_call,
 )
-from storage.records import Message, Run, StopReason, ToolCall
+from storage.records import Message, StopReason, ToolCall
 
 SHOWN_ROLES = ("assistant", "tool", "summary")
 
@@ -65,9 +65,11 @@ class LettaResponse(TypedDict):
 
 def letta_response(ended: Ended, display: Display) -> LettaResponse:
     return {
-        "messages": expand_all(_shown(ended.messages), display),
+        "messages": [
+            part for message in ended.messages for part in _shown(message, display) if display.wants(part)
+        ],
         "stop_reason": stop(ended.run.stop_reason or "end_turn"),
-        "usage": usage_statistics(ended.run),
+        "usage": usage_statistics(ended),
         "logprobs": None,
         "turns": None,
     }
@@ -77,15 +79,15 @@ def stop(reason: StopReason) -> Stop:
     return {"message_type": "stop_reason", "stop_reason": reason}
 
 
-def usage_statistics(run: Run) -> UsageStatistics:
-    usage = run.usage
+def usage_statistics(ended: Ended) -> UsageStatistics:
+    run, usage = ended.run, ended.run.usage
     return {
         "message_type": "usage_statistics",
         "completion_tokens": usage.completion_tokens,
         "prompt_tokens": usage.prompt_tokens,
         "total_tokens": usage.total_tokens,
         "step_count": run.steps,
-        "run_ids": None,
+        "run_ids": ended.run_ids or None,
         "cached_input_tokens": usage.cached_input_tokens,
         "cache_write_tokens": usage.cache_write_tokens,
         "reasoning_tokens": usage.reasoning_tokens,
@@ -108,8 +110,25 @@ def ping(run_id: str) -> Ping:
     }
 
 
-def _shown(messages: Iterable[Message]) -> Iterable[Message]:
-    return (message for message in messages if message.role in SHOWN_ROLES)
+def _shown(message: Message, display: Display) -> list[LettaMessage]:
+    """What the client is told of a message that its run made: a summary comes with the event that it
+    stands for, what was given to the agent is not echoed."""
+    if message.role not in SHOWN_ROLES:
+        return []
+    parts = expand(message, display)
+    if message.role != "summary" or message.compaction is None:
+        return parts
+    event: EventMessage = {
+        **common(message, len(parts)),
+        "message_type": "event_message",
+        "event_type": "compaction",
+        "event_data": {
+            "trigger": message.compaction["trigger"],
+            "context_token_estimate": message.compaction["context_tokens_before"],
+            "context_window": message.compaction["context_window"],
+        },
+    }
+    return [event, *parts]
 
 
 class Renderer:
@@ -134,10 +153,10 @@ class Renderer:
         if isinstance(event, Delta):
             self._partial = self._partial or _Partial(event, self._run_id, self._display)
             messages += self._partial.show(event)
-        elif isinstance(event, Made) and event.message.role in SHOWN_ROLES:
+        elif isinstance(event, Made):
             sent = self._partial.sent if self._partial else set()
             messages += [
-                part for part in expand(event.message, self._display) if part["message_type"] not in sent
+                part for part in _shown(event.message, self._display) if part["message_type"] not in sent
             ]
             self._partial = None
         return [message for message in messages if self._display.wants(message)]

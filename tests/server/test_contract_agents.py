@@ -460,7 +460,6 @@ def test_max_reasoning_tokens_must_leave_room_for_an_answer(client):
 @pytest.mark.parametrize(
     "wish",
     [
-        {"enable_sleeptime": True},
         {"folder_ids": ["source-00000000-0000-4000-8000-000000000000"]},
         {"identity_ids": ["identity-00000000-0000-4000-8000-000000000000"]},
     ],
@@ -471,3 +470,12 @@ def test_what_the_server_does_not_do_is_said(client, wish):
 
     assert caught.value.status_code == 501
     assert next(iter(wish)) in str(caught.value)
+
+
+def test_a_summarising_model_can_be_chosen(client, make_agent):
+    agent = make_agent(compaction_settings={"model": "openai/scripted"})
+    assert agent.compaction_settings.model == "openai/scripted"
+    assert agent.compaction_settings.prompt
+
+    with pytest.raises(NotFoundError, match="must be one of"):
+        client.agents.update(agent.id, compaction_settings={"model": "nobody/nothing"})

@@ -118,6 +118,17 @@ def test_unwanted_types_are_left_out():
     assert kinds(render([piece("text", "a"), *call("f", "{}")], display)) == ["tool_call_message"] * 2
 
 
+def test_a_summary_comes_with_its_event():
+    stats = {"trigger": "requested", "context_tokens_before": 9, "context_window": 10}
+    summary = made("summary", content="They talked.", compaction=stats)
+
+    event, told = render([summary], PLAIN)
+
+    assert (event["message_type"], event["event_type"]) == ("event_message", "compaction")
+    assert event["event_data"]["context_token_estimate"] == 9
+    assert (told["summary"], told["compaction_stats"]) == ("They talked.", stats)
+
+
 def test_the_response_has_what_the_agent_did():
     call = ToolCall(id="call_1", name="f", arguments="{}")
     messages = [
@@ -125,9 +136,10 @@ def test_the_response_has_what_the_agent_did():
         Message(id=NEXT_ID, role="user", created_at=CREATED, content="heartbeat"),
     ]
 
-    response = letta_response(Ended(RUN, messages), PLAIN)
+    response = letta_response(Ended(RUN, messages, ["run-y"]), PLAIN)
 
     assert kinds(response["messages"]) == ["tool_call_message"]
     assert response["stop_reason"]["stop_reason"] == "end_turn"
     assert response["usage"]["total_tokens"] == 7
     assert response["usage"]["step_count"] == 1
+    assert response["usage"]["run_ids"] == ["run-y"]
