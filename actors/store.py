@@ -26,6 +26,7 @@ from storage.records import (
     RunQuery,
     Step,
     StepQuery,
+    VersionQuery,
     now,
 )
 
@@ -157,6 +158,11 @@ class Store:
                 continue
             return new
 
+    async def block_versions(self, query: VersionQuery) -> list[Block]:
+        """The versions of a block, also those that were replaced, in the order of their numbers."""
+        found: list[Block] = await self._point(self._index(query.block_id), "block_versions", query)
+        return found
+
     async def find_blocks(self, query: BlockQuery) -> list[Block]:
         pages = await self._everywhere("find_blocks", query, await self._attached(query))
         return _merge(pages, query, lambda block: block.id)
@@ -186,6 +192,16 @@ class Store:
 
     async def message(self, message_id: str) -> Message:
         found: Message = await self._point(self._index(message_id), "message", message_id)
+        return found
+
+    async def messages_of(self, agent_id: str, ids: list[str]) -> list[Message]:
+        """Those of these messages that are in this agent's history, in no order."""
+        found: list[Message] = await self._point(self._index(agent_id), "messages_of", agent_id, ids)
+        return found
+
+    async def message_agent(self, message_id: str) -> str:
+        """The agent that a message belongs to. Raises NotFound."""
+        found: str = await self._point(self._index(message_id), "message_agent", message_id)
         return found
 
     async def runs(self, query: RunQuery) -> list[Run]:

@@ -14,11 +14,12 @@ from storage.ids import uuid_of
 from storage.log import BlockVersion, LogRow
 from storage.records import Agent, Delta, Message, Run, State, Step
 from storage.sql import statements
+from storage.versions import version_row
 
 DERIVED_AT_ONCE = 64
 
 _SQL = statements("history")
-_TABLES = ("agent", "message", "step", "run", "block")
+_TABLES = ("agent", "message", "step", "run", "block", "block_version")
 _log = logging.getLogger(__name__)
 
 
@@ -155,6 +156,7 @@ class Batch:
         self._block_heads: dict[UUID, tuple[UUID, int, int]] = {}
         self.new_texts: dict[UUID, str] = {}
         """Texts of system messages that are in the table already."""
+        self._block_versions: list[tuple[UUID, int, bytes]] = []
 
     def add(self, row: LogRow) -> None:
         match row.kind:
@@ -170,6 +172,7 @@ class Batch:
             self._block_heads[block_id] = block_id, version.version, row.lsn
 
     def _create(self, agent_id: UUID, state: State) -> None:
+            self._block_versions.append(version_row(version))
         agent = state.agent.model_dump(include=_LISTED)
         moments = {name: _moment(agent[name]) for name in _MOMENTS}
         system = state.context[0].id if state.context else None
@@ -298,6 +301,7 @@ def words(message: Message) -> str:
     return "\n".join(part for part in parts if part).lower()
 
 
+            "block_version": self._block_versions,
 def _with_text(row: MessageRow, text: str) -> MessageRow:
     message = Message.model_validate_json(row.body)
     message.content = text

@@ -19,10 +19,12 @@ from storage.records import (
     RunQuery,
     Step,
     StepQuery,
+    VersionQuery,
 )
 from storage.sql import statements
+from storage.versions import read_version
 
-_SQL = statements("listing")
+_SQL = statements("listing") | statements("versions")
 _NOTHING = UUID(int=0)
 
 
@@ -113,6 +115,13 @@ class Listing:
         }
 
     def messages(self, query: MessageQuery) -> list[Message]:
+    def block_versions(self, query: VersionQuery) -> list[Block]:
+        rows = self._database.rows(
+            "\n".join([_SQL["versions"], _SQL["version_down" if query.descending else "version_up"]]),
+            query.model_dump(exclude={"block_id", "descending"}) | {"id": _uuid(query.block_id)},
+        )
+        return [read_version(record) for (record,) in rows]
+
         above, below = self._cursor(query.after, query), self._cursor(query.before, query)
         by_ordinal = query.agent_id is not None
         if by_ordinal:
@@ -180,15 +189,24 @@ class Listing:
         return Message.model_validate_json(self._body("message", message_id))
 
     def run(self, run_id: str) -> Run:
+    def messages_of(self, agent_id: str, ids: list[str]) -> list[Message]:
+        values = {"agent_id": _uuid(agent_id), "ids": [_uuid(each) for each in ids]}
+        rows = self._database.rows(_SQL["messages_of"], values)
+        return [Message.model_validate_json(body) for (body,) in rows]
+
+    def message_agent(self, message_id: str) -> str:
+        return f"agent-{self._body('message_agent', message_id)}"
+
         return Run.model_validate_json(self._body("run", run_id))
 
     def step(self, step_id: str) -> Step:
         return Step.model_validate_json(self._body("step", step_id))
 
-    def _body(self, table: str, wanted: str) -> str:
-        rows = self._database.rows(_SQL[table], {"id": _uuid(wanted)}) if is_id(wanted, table) else []
+    def _body(self, statement: str, wanted: str) -> str:
+        kind = statement.partition("_")[0]
+        rows = self._database.rows(_SQL[statement], {"id": _uuid(wanted)}) if is_id(wanted, kind) else []
         if not rows:
-            raise NotFound(f"No {table} found with id {wanted}.")
+            raise NotFound(f"No {kind} found with id {wanted}.")
         return str(rows[0][0])
 
     def tags(self) -> list[str]:

@@ -4,8 +4,11 @@ import duckdb
 
 from storage.errors import StoreError, StoreTooNew
 from storage.sql import migrations, statements
+from storage.versions import fill
 
 _SQL = statements("meta")
+_FILLED = {2: fill}
+"""What fills the tables that a script makes, where SQL alone cannot read what they are made from."""
 
 
 def migrate(connection: duckdb.DuckDBPyConnection, file: str, index: int, shards: int) -> None:
@@ -32,6 +35,8 @@ def migrate(connection: duckdb.DuckDBPyConnection, file: str, index: int, shards
     for number in range(version + 1, len(scripts) + 1):
         connection.execute("begin")
         connection.execute(scripts[number - 1])
+        if number in _FILLED:
+            _FILLED[number](connection)
         if number == 1:
             _set_meta(connection, "shard_index", index)
             _set_meta(connection, "shard_count", shards)

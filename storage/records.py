@@ -533,6 +533,18 @@ class BlockQuery(Page):
     hidden: bool = False
 
 
+class VersionQuery(BaseModel):
+    """Versions of a block, by their numbers."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    block_id: str
+    above: int | None = None
+    below: int | None = None
+    descending: bool = True
+    limit: int = Field(50, ge=1, le=1000)
+
+
 class MessageQuery(Page):
     """Messages of one agent, or of all when ``agent_id`` is missing. Here ``after`` means newer and
     ``before`` older, whatever the order; the page is the newest rows when descending, the oldest

@@ -35,6 +35,7 @@ from storage.records import (
     RunQuery,
     Step,
     StepQuery,
+    VersionQuery,
 )
 from storage.sql import statements
 from storage.state import States
@@ -266,6 +267,10 @@ class Shard:
         """How many of this shard's agents each block is attached to; blocks of no agent are missing."""
         return self._current().block_agents()
 
+    def block_versions(self, query: VersionQuery) -> list[Block]:
+        """The versions of a block, also those that were replaced, in the order of their numbers."""
+        return self._current().block_versions(query)
+
     def messages(self, query: MessageQuery) -> list[Message]:
         """A page of messages, oldest first.
 
@@ -277,6 +282,14 @@ class Shard:
     def message(self, message_id: str) -> Message:
         """Raises NotFound."""
         return self._current().message(message_id)
+
+    def messages_of(self, agent_id: str, ids: list[str]) -> list[Message]:
+        """Those of these messages that are in this agent's history, in no order."""
+        return self._current().messages_of(agent_id, ids)
+
+    def message_agent(self, message_id: str) -> str:
+        """The agent that a message belongs to. Raises NotFound."""
+        return self._current().message_agent(message_id)
 
     def runs(self, query: RunQuery) -> list[Run]:
         return self._current().runs(query)

@@ -149,6 +149,13 @@ select body from step
 select body from message where id = $id::uuid
 
 -- name: run
+-- name: messages_of
+-- Those of these messages that are one agent's.
+select body from message where agent_id = $agent_id::uuid and id in $ids::uuid[]
+
+-- name: message_agent
+select agent_id from message where id = $id::uuid
+
 select body from run where id = $id::uuid
 
 -- name: step
