@@ -117,9 +117,8 @@ def test_benchmarks_have_one_place(document):
 def test_files_and_tests_that_the_design_names_exist():
     named = re.findall(r"`((?:actors|benchmarks|server|storage|tests)/[\w/.]*)(?:::(\w+))?`", DESIGN)
     assert len(named) > 20
-    missing = [path for path, _ in named if not (ROOT / path).exists()]
-    missing += [test for path, test in named if test and f"def {test}(" not in (ROOT / path).read_text()]
-    assert missing == []
+    assert [path for path, _ in named if not (ROOT / path).exists()] == []
+    assert [test for path, test in named if test and f"def {test}(" not in (ROOT / path).read_text()] == []
 
 
 def test_every_library_has_its_line_in_the_design():
