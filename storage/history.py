@@ -154,9 +154,9 @@ class Batch:
         self._runs: dict[UUID, tuple[Any, ...]] = {}
         self._blocks: dict[UUID, tuple[Any, ...]] = {}
         self._block_heads: dict[UUID, tuple[UUID, int, int]] = {}
+        self._block_versions: list[tuple[UUID, int, bytes]] = []
         self.new_texts: dict[UUID, str] = {}
         """Texts of system messages that are in the table already."""
-        self._block_versions: list[tuple[UUID, int, bytes]] = []
 
     def add(self, row: LogRow) -> None:
         match row.kind:
@@ -170,9 +170,9 @@ class Batch:
             block_id = uuid_of(version.id)
             self._blocks[block_id] = _block_row(row.lsn, version)
             self._block_heads[block_id] = block_id, version.version, row.lsn
+            self._block_versions.append(version_row(version))
 
     def _create(self, agent_id: UUID, state: State) -> None:
-            self._block_versions.append(version_row(version))
         agent = state.agent.model_dump(include=_LISTED)
         moments = {name: _moment(agent[name]) for name in _MOMENTS}
         system = state.context[0].id if state.context else None
@@ -290,6 +290,7 @@ class Batch:
             "run": list(self._runs.values()),
             "block": list(self._blocks.values()),
             "block_head": list(self._block_heads.values()),
+            "block_version": self._block_versions,
         }
 
 
@@ -301,7 +302,6 @@ def words(message: Message) -> str:
     return "\n".join(part for part in parts if part).lower()
 
 
-            "block_version": self._block_versions,
 def _with_text(row: MessageRow, text: str) -> MessageRow:
     message = Message.model_validate_json(row.body)
     message.content = text
