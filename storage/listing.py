@@ -114,7 +114,6 @@ class Listing:
             "hidden": query.hidden,
         }
 
-    def messages(self, query: MessageQuery) -> list[Message]:
     def block_versions(self, query: VersionQuery) -> list[Block]:
         rows = self._database.rows(
             "\n".join([_SQL["versions"], _SQL["version_down" if query.descending else "version_up"]]),
@@ -122,6 +121,7 @@ class Listing:
         )
         return [read_version(record) for (record,) in rows]
 
+    def messages(self, query: MessageQuery) -> list[Message]:
         above, below = self._cursor(query.after, query), self._cursor(query.before, query)
         by_ordinal = query.agent_id is not None
         if by_ordinal:
@@ -188,7 +188,6 @@ class Listing:
     def message(self, message_id: str) -> Message:
         return Message.model_validate_json(self._body("message", message_id))
 
-    def run(self, run_id: str) -> Run:
     def messages_of(self, agent_id: str, ids: list[str]) -> list[Message]:
         values = {"agent_id": _uuid(agent_id), "ids": [_uuid(each) for each in ids]}
         rows = self._database.rows(_SQL["messages_of"], values)
@@ -197,6 +196,7 @@ class Listing:
     def message_agent(self, message_id: str) -> str:
         return f"agent-{self._body('message_agent', message_id)}"
 
+    def run(self, run_id: str) -> Run:
         return Run.model_validate_json(self._body("run", run_id))
 
     def step(self, step_id: str) -> Step:

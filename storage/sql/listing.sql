@@ -148,7 +148,6 @@ select body from step
 -- name: message
 select body from message where id = $id::uuid
 
--- name: run
 -- name: messages_of
 -- Those of these messages that are one agent's.
 select body from message where agent_id = $agent_id::uuid and id in $ids::uuid[]
@@ -156,6 +155,7 @@ select body from message where agent_id = $agent_id::uuid and id in $ids::uuid[]
 -- name: message_agent
 select agent_id from message where id = $id::uuid
 
+-- name: run
 select body from run where id = $id::uuid
 
 -- name: step
