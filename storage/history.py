@@ -60,6 +60,7 @@ class MessageRow(NamedTuple):
     step_id: UUID | None
     text: str
     body: str
+    lsn: int
 
 
 class History:
@@ -161,9 +162,9 @@ class Batch:
     def add(self, row: LogRow) -> None:
         match row.kind:
             case "create":
-                self._create(uuid_of(row.stream), State.unpack(row.payload))
+                self._create(row, State.unpack(row.payload))
             case "step" | "edit":
-                self._change(uuid_of(row.stream), Delta.unpack(row.payload))
+                self._change(row, Delta.unpack(row.payload))
             case "delete":
                 self._delete(uuid_of(row.stream))
         for version in row.blocks:
@@ -172,7 +173,8 @@ class Batch:
             self._block_heads[block_id] = block_id, version.version, row.lsn
             self._block_versions.append(version_row(version))
 
-    def _create(self, agent_id: UUID, state: State) -> None:
+    def _create(self, row: LogRow, state: State) -> None:
+        agent_id = uuid_of(row.stream)
         agent = state.agent.model_dump(include=_LISTED)
         moments = {name: _moment(agent[name]) for name in _MOMENTS}
         system = state.context[0].id if state.context else None
@@ -180,11 +182,12 @@ class Batch:
             id=agent_id, **(agent | moments), system_id=system, history=state.history
         )
         for message in state.context:
-            self._add_message(agent_id, message)
+            self._add_message(row, message)
         if state.run is not None:
             self._add_run(agent_id, state.run)
 
-    def _change(self, agent_id: UUID, delta: Delta) -> None:
+    def _change(self, row: LogRow, delta: Delta) -> None:
+        agent_id = uuid_of(row.stream)
         agent = self._agents[agent_id]
         changes = {name: value for name, value in delta.agent.items() if name in _LISTED}
         for name in _MOMENTS & changes.keys():
@@ -194,7 +197,7 @@ class Batch:
             message.ordinal = history
             history += 1
             system = system or message.id
-            self._add_message(agent_id, message)
+            self._add_message(row, message)
         if delta.context is not None:
             system = next(iter(delta.context), None)
         if delta.system is not None and system is not None:
@@ -215,11 +218,11 @@ class Batch:
         self._steps = {key: row for key, row in self._steps.items() if row[1] != agent_id}
         self._runs = {key: row for key, row in self._runs.items() if row[1] != agent_id}
 
-    def _add_message(self, agent_id: UUID, message: Message) -> None:
+    def _add_message(self, row: LogRow, message: Message) -> None:
         message_id = uuid_of(message.id)
         self._messages[message_id] = MessageRow(
             message_id,
-            agent_id,
+            uuid_of(row.stream),
             message.ordinal,
             message.role,
             utc(message.created_at),
@@ -227,6 +230,7 @@ class Batch:
             uuid_of(message.step_id) if message.step_id else None,
             words(message),
             message.model_dump_json(exclude_defaults=True),
+            row.lsn,
         )
 
     def _set_text(self, message_id: UUID, text: str) -> None:
