@@ -93,8 +93,10 @@ def checkpoint(agent_id: str) -> bytes:
         )
         for role in ("user", "assistant")
     ]
+    # A context that is cut down each time keeps the states at one size.
+    context = [message.id for message in messages]
     changes = {"last_run_completion": now().isoformat(), "last_stop_reason": "end_turn"}
-    return Delta(messages=messages, run=run, step=step, agent=changes).pack()
+    return Delta(messages=messages, context=context, run=run, step=step, agent=changes).pack()
 
 
 def percentile(values: list[float], share: float) -> float:

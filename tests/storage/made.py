@@ -1,6 +1,7 @@
 """Agents, blocks and entries for the tests, made with as little as they need."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,14 @@ class Committer:
         committed = commit(self.shard, entry)
         self.seq += 1
         return committed
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that happens in the background."""
+    deadline = time.monotonic() + WAIT
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.005)
 
 
 def commit(shard: Shard, entry: Entry) -> Committed:

@@ -2,6 +2,7 @@
 
 import threading
 
+import duckdb
 import pytest
 
 from storage import writer
@@ -198,6 +199,17 @@ def test_an_unreadable_payload_harms_only_its_own_agent(shard):
     with pytest.raises(StoreCorrupt, match=bob.id):
         shard.load(bob.id)
     assert shard.stats()["unreadable_entries"] == 1
+
+
+def test_the_log_numbers_its_entries_without_gaps(tmp_path):
+    shard = open_shard(tmp_path)
+    for count in (1, 300, 2, 5):
+        futures = shard.commit([Entry("create", new_id("agent"), 0, 0, b"") for _ in range(count)])
+        assert all(future.result(WAIT).seq == 0 for future in futures)
+    shard.close()
+    with duckdb.connect(tmp_path / "0.duckdb") as connection:
+        numbers = connection.execute("select lsn from step_log order by lsn").fetchall()
+    assert numbers == [(number,) for number in range(1, 309)]
 
 
 @pytest.fixture

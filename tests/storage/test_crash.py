@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections import defaultdict, deque
 from pathlib import Path
 
@@ -132,11 +133,14 @@ def test_another_program_holds_the_database(tmp_path):
         [sys.executable, "-c", code, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout
+        assert process.stdin
         process.stdout.readline()
         with pytest.raises(StoreLocked, match="in use"):
             open_shard(tmp_path, lock_wait=0.1)
-        process.communicate("")
-    open_shard(tmp_path).close()
+        release = threading.Timer(0.3, process.stdin.close)
+        release.start()
+        open_shard(tmp_path, lock_wait=30).close()
+        release.join()
 
 
 def test_a_store_of_a_newer_version_is_refused(tmp_path):
