@@ -28,6 +28,7 @@ SCENARIOS: dict[str, Callable[[Bench], Awaitable[None]]] = {
     "fleet": measure_fleet,
     "dedicated": measure_dedicated,
 }
+INTERRUPTED = 130
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -60,8 +61,12 @@ def main(scenarios: tuple[str, ...], quick: bool, out: Path, temporary: Path) ->
     Without a SCENARIO, all of them. Everything that is started is ended, also on Ctrl-C.
     """
     chosen = [name for name in SCENARIOS if name in scenarios or not scenarios]
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        results = runner.run(_measure(QUICK if quick else FULL, chosen, temporary))
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            results = runner.run(_measure(QUICK if quick else FULL, chosen, temporary))
+    except asyncio.CancelledError:
+        click.echo("Interrupted: everything was ended, nothing was written", err=True)
+        sys.exit(INTERRUPTED)
     click.echo(report.markdown(results))
     for path in report.write(results, out, "server-quick" if quick else "server"):
         click.echo(f"Written: {path}", err=True)
@@ -71,7 +76,8 @@ def main(scenarios: tuple[str, ...], quick: bool, out: Path, temporary: Path) ->
 async def _measure(plan: Plan, chosen: list[str], temporary: Path) -> Results:
     task = asyncio.current_task()
     assert task
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     began = time.monotonic()
 
     def say(line: str) -> None:
@@ -84,8 +90,8 @@ async def _measure(plan: Plan, chosen: list[str], temporary: Path) -> Results:
             try:
                 await SCENARIOS[name](bench)
             except (RequestFailed, DidNotStart, TimeoutError) as error:
-                say(f"{name}: {error!r}")
-                bench.results.failures[name] = repr(error)
+                say(f"{name} failed, {type(error).__name__}: {error}")
+                bench.results.failures[name] = f"{error}".strip().rpartition("\n")[2] or type(error).__name__
         say("Stopping")
         return bench.results
 

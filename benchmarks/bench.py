@@ -1,6 +1,7 @@
 """What all scenarios share: how much to measure, the model endpoints, and servers to measure."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -101,11 +102,17 @@ class Bench:
         """
         given = {"port": 0, "model_calls": MODEL_CALLS, "log_level": "warning", **settings}
         env = self.environment() | {f"GREENROOM_{name.upper()}": str(value) for name, value in given.items()}
-        async with (
-            Command("serve", "--data", str(data), env=env) as process,
-            Api(process.url, MODELS[latency]) as api,
-        ):
-            yield Target(process, api)
+        try:
+            async with (
+                Command("serve", "--data", str(data), env=env) as process,
+                Api(process.url, MODELS[latency]) as api,
+            ):
+                yield Target(process, api)
+        finally:
+            from actors.cluster import session_directory  # noqa: PLC0415 - imports Ray
+
+            # A server that had to be killed leaves it.
+            shutil.rmtree(session_directory(data), ignore_errors=True)
 
 
 def _clean() -> dict[str, str]:
