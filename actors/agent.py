@@ -10,8 +10,10 @@ from typing import Any, Protocol
 
 from actors import compiled
 from actors.compaction import Compacted, Settings, compact
+from actors.edits import plan
 from actors.loop import Cancelled, Loop, closed
 from actors.models import Models
+from actors.offer import Offer
 from actors.protocol import (
     AgentEdit,
     Announcement,
@@ -25,10 +27,8 @@ from actors.protocol import (
     SendRequest,
 )
 from actors.store import Store
-from actors.tools.builtin import BY_ID
 from storage.errors import (
     Busy,
-    Conflict,
     GreenroomError,
     InvalidArgument,
     NotFound,
@@ -185,14 +185,15 @@ class Agent:
         """Make the changes in one commit; answers the agent as it is then.
 
         Raises:
-            NotFound: a block to attach or detach is not there.
+            NotFound: a block or a message is not there.
             Conflict: two blocks would have the same label.
+            InvalidArgument: the messages cannot be a context.
         """
         self._edits += 1
         try:
             await self.ready()
             async with self.lock:
-                delta, blocks = await self._plan(edit)
+                delta, blocks = await plan(self.state, self.blocks, edit, self.store)
                 await self.commit(delta)
                 self.blocks = blocks
             return Loaded(self._seq, self.state, self.blocks)
@@ -336,47 +337,6 @@ class Agent:
             if self._loop:
                 self._loop.announce(Announcement(block=write.block))
 
-    async def _plan(self, edit: AgentEdit) -> tuple[Delta, list[Block]]:
-        """The delta that makes an edit, and the blocks that the agent has after it."""
-        agent = self.state.agent
-        changes: dict[str, Any] = {**edit.set, "updated_at": now().isoformat()}
-        tools = changes.get("tool_ids", agent.tool_ids)
-        tools = [each for each in tools if each not in edit.detach_tools]
-        changes["tool_ids"] = list(dict.fromkeys([*tools, *edit.attach_tools]))
-
-        attached = changes.get("block_ids", agent.block_ids)
-        for each in edit.detach_blocks:
-            if each not in attached:
-                raise NotFound(f"Block {each} is not attached to agent {self.id}")
-        kept = [each for each in attached if each not in edit.detach_blocks]
-        blocks = await self._find_blocks(list(dict.fromkeys([*kept, *edit.attach_blocks])))
-        changes["block_ids"] = [block.id for block in blocks]
-
-        delta = Delta(agent=changes)
-        context, history = self.state.context, self.state.history
-        if edit.reset_messages:
-            delta.messages = edit.initial_messages
-            context, history = [*context[:1], *delta.messages], history + len(delta.messages)
-            delta.context = [message.id for message in context]
-        if edit.reset_messages or blocks != self.blocks or edit.set.keys() & compiled.FIELDS:
-            after = agent.model_validate({**agent.model_dump(), **changes})
-            delta.system = compiled.compile_text(after, blocks, history, context)
-            delta.compiled = compiled.versions(blocks)
-        return delta, blocks
-
-    async def _find_blocks(self, ids: list[str]) -> list[Block]:
-        ours = {block.id: block for block in self.blocks}
-        missing = [each for each in ids if each not in ours]
-        ours.update({block.id: block for block in await self.store.blocks(missing)})
-        for each in ids:
-            if each not in ours:
-                raise NotFound(f"Block not found with id='{each}'")
-        blocks = [ours[each] for each in ids]
-        labels = [block.label for block in blocks]
-        if twice := next((label for label in labels if labels.count(label) > 1), None):
-            raise Conflict(f"Agent {self.id} would have two blocks with the label '{twice}'.")
-        return blocks
-
     # runs
 
     async def _work(self) -> None:
@@ -434,9 +394,14 @@ class Agent:
             created_at=now(),
             metadata={"run_type": "compaction"},
         )
-        tools = [tool.json_schema for each in agent.tool_ids if (tool := BY_ID.get(each))]
         done = await compact(
-            self, run, trigger="requested", settings=settings, llm=agent.llm_config, tools=tools, by=request.llm
+            self,
+            run,
+            trigger="requested",
+            settings=settings,
+            llm=agent.llm_config,
+            tools=Offer(agent).schemas(),
+            by=request.llm,
         )
         if done is None:
             raise InvalidArgument("There are no messages in context that could be summarised.")

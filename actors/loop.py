@@ -7,18 +7,15 @@ import time
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from actors import agent_types, compaction, compiled
+from actors import compaction, compiled
 from actors.models import Completion, ContextWindowExceeded, ModelError, ModelRequest, count
+from actors.offer import Offer, model_request
 from actors.packing import pack_heartbeat
 from actors.pieces import Pieces
-from actors.prompt import to_chat
 from actors.protocol import Announcement, Ended, Failed, Made, SendRequest
 from actors.sleeptime import after_run
 from actors.tools import Memory, ToolContext, execute
-from actors.tools.builtin import BY_ID
 from actors.tools.memory_tools import MEMORY_TOOLS
-from actors.tools.rules import ToolRules
-from actors.tools.schema import with_heartbeat
 from actors.turns import Next, Turn, after_heartbeat_step, after_plain_step
 from storage.errors import GreenroomError, StaleBlock
 from storage.ids import new_id, slot_of
@@ -31,7 +28,6 @@ from storage.records import (
     RunStatus,
     Step,
     StopReason,
-    Tool,
     ToolCall,
     ToolReturn,
     now,
@@ -72,11 +68,8 @@ class Loop:
         self._over = asyncio.Event()
         state = agent.state
         self._llm: LlmConfig = request.override_llm or state.agent.llm_config
-        self._kind = agent_types.get(state.agent.agent_type)
-        self._tools: dict[str, Tool] = {
-            tool.name: tool for each in state.agent.tool_ids if (tool := BY_ID.get(each))
-        }
-        self._rules = ToolRules(state.agent.tool_rules)
+        self._offer = Offer(state.agent)
+        self._kind, self._tools, self._rules = self._offer.kind, self._offer.tools, self._offer.rules
         self._called: list[str] = []
         self._output: str | None = None
         self._made: list[Message] = []
@@ -235,16 +228,14 @@ class Loop:
                     raise
 
     def _model_request(self, system: str) -> ModelRequest:
-        state, schemas = self._agent.state, self._schemas()
-        must_call = self._kind.heartbeats or self._rules.must_call(self._called)
-        return ModelRequest(
-            llm=self._llm,
-            messages=to_chat(
-                [*state.context[1:], *self._inputs], state.agent, system=self._request.override_system or system
-            ),
-            tools=schemas,
-            tool_choice="required" if schemas and must_call else None,
-            user=self._agent.id,
+        return model_request(
+            self._agent.state,
+            self._request.override_system or system,
+            self._inputs,
+            self._llm,
+            self._offer,
+            called=self._called,
+            output=self._output,
         )
 
     def _too_long(self) -> bool:
@@ -269,15 +260,7 @@ class Loop:
         return done is not None
 
     def _schemas(self) -> list[dict[str, Any]]:
-        return [self._schema(self._tools[name]) for name in self._allowed()]
-
-    def _allowed(self) -> list[str]:
-        return self._rules.allowed(self._tools, self._called, self._output)
-
-    def _schema(self, tool: Tool) -> dict[str, Any]:
-        if self._kind.heartbeats and not self._rules.ends(tool.name):
-            return with_heartbeat(tool.json_schema)
-        return tool.json_schema
+        return self._offer.schemas(self._called, self._output)
 
     def _write(self, answer: Message, completion: Completion) -> None:
         answer.content = completion.text or None
@@ -293,7 +276,7 @@ class Loop:
         returns: dict[str, ToolReturn] = {}
         together: list[ToolCall] = []
         parallel = self._llm.parallel_tool_calls and not self._rules.orders
-        allowed = self._allowed()
+        allowed = self._offer.allowed(self._called, self._output)
         for call in calls:
             tool = self._tools.get(call.name)
             if tool and call.name not in allowed:
@@ -330,10 +313,14 @@ class Loop:
         """
         agent, calls = self._agent, answer.tool_calls
         async with agent.lock:
-            returns = await self._edit_far_blocks(answer, returns)
+            returns = await self._edit_far_blocks(step, answer, returns)
             while True:
                 memory = Memory(agent.blocks, agent.id)
-                answers = [returns.get(call.id) or await self._execute(call, memory) for call in calls]
+                answers: list[ToolReturn] = []
+                writes: list[BlockWrite] = []
+                for call in calls:
+                    answers.append(returns.get(call.id) or await self._execute(call, memory))
+                    writes += memory.writes(self._signature(step, answer, call))
                 turn = Turn(
                     calls=calls,
                     returns=answers,
@@ -350,7 +337,7 @@ class Loop:
                     if group:
                         delta.agent["group"] = group.model_dump(mode="json")
                 try:
-                    await agent.commit(delta, self._signed(memory, step, answer))
+                    await agent.commit(delta, writes)
                     break
                 except StaleBlock:
                     await agent.refresh_blocks()
@@ -399,19 +386,19 @@ class Loop:
             **fields,
         )
 
-    def _signed(self, memory: Memory, step: Step, answer: Message) -> list[BlockWrite]:
-        """The memory's writes, saying which step made them."""
-        writes = memory.writes()
-        for write in writes:
-            write.block.changed_by = {
-                "agent_id": self._agent.id,
-                "run_id": self.run.id,
-                "step_id": step.id,
-                "message_id": answer.id,
-            }
-        return writes
+    def _signature(self, step: Step, answer: Message, call: ToolCall) -> dict[str, str]:
+        """What a block's new version says about where it is from."""
+        return {
+            "agent_id": self._agent.id,
+            "run_id": self.run.id,
+            "step_id": step.id,
+            "message_id": answer.id,
+            "tool_call_id": call.id,
+        }
 
-    async def _edit_far_blocks(self, answer: Message, returns: dict[str, ToolReturn]) -> dict[str, ToolReturn]:
+    async def _edit_far_blocks(
+        self, step: Step, answer: Message, returns: dict[str, ToolReturn]
+    ) -> dict[str, ToolReturn]:
         """Run the memory calls that touch a block of another shard. Such an edit cannot be in the
         same transaction as the step, so it is committed by itself, before it."""
         agent, shards = self._agent, len(self._agent.store.shards)
@@ -423,7 +410,7 @@ class Loop:
             while call.id not in returns:
                 memory = Memory(agent.blocks, agent.id)
                 result = await self._execute(call, memory)
-                writes = memory.writes()
+                writes = memory.writes(self._signature(step, answer, call))
                 if all(slot_of(write.block.id) % shards == home for write in writes):
                     break
                 try:

@@ -38,6 +38,10 @@ class AgentEdit(Record):
     detach_tools: list[str] = []
     attach_blocks: list[str] = []
     detach_blocks: list[str] = []
+    message_ids: list[str] | None = None
+    """The context from now on: messages of the agent's own history, beginning with its system message."""
+    recompile: bool = False
+    """Compile the system message anew although nothing that it is made from has changed."""
     reset_messages: bool = False
     """Forget the context (not the history): only a fresh system message stays."""
     initial_messages: list[Message] = []

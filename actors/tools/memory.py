@@ -87,16 +87,25 @@ class Memory:
         """Give a block another description."""
         self._blocks[label] = self.editable(label).model_copy(update={"description": description})
 
-    def writes(self) -> list[BlockWrite]:
-        """The new versions to commit: one for each block that was made or is not as it was loaded."""
+    def writes(self, changed_by: dict[str, str] | None = None) -> list[BlockWrite]:
+        """The new versions to commit: one for each block that was made or changed since this was last
+        asked, or since it was loaded.
+
+        Args:
+            changed_by: what made them, see ``Block.changed_by``.
+        """
         found = []
-        for block in self._blocks.values():
+        for label, block in self._blocks.items():
             old = self._loaded.get(block.id)
+            if block == old:
+                continue
+            signed = {"changed_by": changed_by or {}}
             if old is None:
-                found.append(BlockWrite(block, based_on=None))
-            elif block != old:
-                changed = block.model_copy(update={"version": old.version + 1, "updated_at": now()})
-                found.append(BlockWrite(changed, based_on=old.version))
+                new = block.model_copy(update=signed)
+            else:
+                new = block.model_copy(update={**signed, "version": old.version + 1, "updated_at": now()})
+            found.append(BlockWrite(new, based_on=old.version if old else None))
+            self._blocks[label] = self._loaded[new.id] = new
         return found
 
     @contextmanager
