@@ -6,7 +6,7 @@ from actors import agent_types, compiled
 from actors.models import count
 from actors.tools.builtin import BUILTIN, BY_ID
 from server.errors import Unsupported
-from server.model_choice import choose_embedding, choose_model
+from server.model_choice import choose_embedding, choose_model, choose_summarizer
 from server.names import random_name
 from server.routing import Server
 from server.wire.agent_requests import AgentFields, CreateAgent
@@ -61,6 +61,7 @@ async def build_agent(server: Server, body: CreateAgent) -> tuple[Loaded, list[B
         agent_type=body.agent_type,
         llm_config=llm_config,
         embedding_config=embedding,
+        compaction_llm=await choose_summarizer(server, body),
         tool_ids=[tool.id for tool in tools],
         tool_rules=agent_types.tool_rules(
             body.agent_type,
@@ -68,6 +69,7 @@ async def build_agent(server: Server, body: CreateAgent) -> tuple[Loaded, list[B
             rules_of(body),
             model=llm_config.model,
             include_base=body.include_base_tool_rules,
+            enable_sleeptime=bool(body.enable_sleeptime),
         ),
         block_ids=[block.id for block in blocks],
         secrets=secrets_of(body.variables or {}, agent_id, []),
@@ -86,7 +88,6 @@ def check_supported(body: AgentFields) -> None:
         "folder_ids": body.folder_ids,
         "source_ids": body.source_ids,
         "identity_ids": body.identity_ids,
-        "enable_sleeptime": body.enable_sleeptime,
     }
     for name, value in wanted.items():
         if value:
@@ -196,7 +197,9 @@ def input_message(agent_id: str, given: MessageCreate, run_id: str | None = None
 
 
 def _tools(body: CreateAgent) -> list[Tool]:
-    names = list(agent_types.base_tools(body.agent_type)) if body.include_base_tools else []
+    names: list[str] = []
+    if body.include_base_tools:
+        names += agent_types.base_tools(body.agent_type, enable_sleeptime=bool(body.enable_sleeptime))
     if body.include_multi_agent_tools:
         names += MULTI_AGENT_TOOLS
     names += body.tools

@@ -46,7 +46,11 @@ async def update_agent_block(
 @routes.patch("/v1/agents/{agent_id}/core-memory/blocks/attach/{block_id}")
 async def attach_block(server: Server, agent_id: AgentId, block_id: BlockId) -> AgentState:
     """Give an agent a block. Attaching one that it has changes nothing."""
-    return view(await server.fleet.edit_agent(agent_id, AgentEdit(attach_blocks=[block_id])), EVERYTHING)
+    loaded = await server.fleet.edit_agent(agent_id, AgentEdit(attach_blocks=[block_id]))
+    group = loaded.state.agent.group
+    for sleeptime_id in group.agent_ids if group else []:
+        await server.fleet.edit_agent(sleeptime_id, AgentEdit(attach_blocks=[block_id]))
+    return view(loaded, EVERYTHING)
 
 
 @routes.patch("/v1/agents/{agent_id}/core-memory/blocks/detach/{block_id}")

@@ -13,8 +13,9 @@ from server.blueprint import (
     secrets_of,
 )
 from server.errors import Unsupported
-from server.model_choice import change_model, choose_embedding
+from server.model_choice import change_model, choose_embedding, choose_summarizer
 from server.routing import Routes, Server
+from server.sleeptime import add_sleeptime, end_sleeptime
 from server.views import view
 from server.wire.agent_requests import CreateAgent, ListAgents, RetrieveAgent, UpdateAgent
 from server.wire.agents import EVERYTHING, AgentState
@@ -34,6 +35,8 @@ async def create_agent(server: Server, body: CreateAgent) -> AgentState:
     loaded, new_blocks = await build_agent(server, body)
     await server.fleet.create_agent(loaded.state, new_blocks)
     server.known.remember(loaded.state.agent.id, loaded.state.agent.agent_type)
+    if body.enable_sleeptime:
+        loaded = await add_sleeptime(server, loaded)
     return view(loaded, EVERYTHING)
 
 
@@ -62,14 +65,19 @@ async def retrieve_agent(server: Server, agent_id: AgentId, query: RetrieveAgent
 @routes.patch("/v1/agents/{agent_id}")
 async def update_agent(server: Server, agent_id: AgentId, body: UpdateAgent) -> AgentState:
     """Change an agent. Lists replace what was there."""
-    return view(await server.fleet.edit_agent(agent_id, await _edit(server, agent_id, body)), EVERYTHING)
+    loaded = await server.fleet.edit_agent(agent_id, await _edit(server, agent_id, body))
+    if body.enable_sleeptime:
+        loaded = await add_sleeptime(server, loaded)
+    return view(loaded, EVERYTHING)
 
 
 @routes.delete("/v1/agents/{agent_id}")
 async def delete_agent(server: Server, agent_id: AgentId) -> Deleted:
     """Delete an agent and its messages. Its blocks stay where other agents have them."""
+    agent = (await server.fleet.agent(agent_id)).state.agent
     await server.fleet.delete_agent(agent_id)
     server.known.forget(agent_id)
+    await end_sleeptime(server, agent)
     return {"message": f"Agent id={agent_id} successfully deleted"}
 
 
@@ -82,6 +90,8 @@ async def _edit(server: Server, agent_id: str, body: UpdateAgent) -> AgentEdit:
     fields = plain_fields(body)
     if "compaction_settings" in fields:
         fields["compaction_settings"] = {**(agent.compaction_settings or {}), **fields["compaction_settings"]}
+        if summarizer := await choose_summarizer(server, body):
+            fields["compaction_llm"] = summarizer.model_dump(mode="json")
     llm_config = await change_model(server, agent.llm_config, body)
     if llm_config is not agent.llm_config:
         fields["llm_config"] = llm_config.model_dump(mode="json")

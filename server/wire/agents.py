@@ -2,12 +2,15 @@
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from typing_extensions import TypedDict
 
+from actors import summary_prompts
+from actors.compaction import SUMMARIZER_MODELS, Settings
 from server.wire.blocks import BlockResponse, block_response
 from server.wire.common import DEFAULT_ORGANIZATION, DEFAULT_USER
+from server.wire.groups import GroupResponse, group_response
 from server.wire.model_settings import model_settings
 from server.wire.tools import ToolResponse, tool_response
 from storage.records import Agent, AgentType, LlmConfig, Loaded, Secret, StopReason, Tool
@@ -24,15 +27,17 @@ Include = Literal[
 ]
 CompactionMode = Literal["all", "sliding_window", "self_compact_all", "self_compact_sliding_window"]
 EVERYTHING: frozenset[str] = frozenset(
-    ("agent.blocks", "agent.identities", "agent.secrets", "agent.sources", "agent.tags", "agent.tools")
+    (
+        "agent.blocks",
+        "agent.identities",
+        "agent.managed_group",
+        "agent.secrets",
+        "agent.sources",
+        "agent.tags",
+        "agent.tools",
+    )
 )
 """What the answers to changes include; reads include only what is asked for."""
-COMPACTION_MODELS = {
-    "openai": "openai/gpt-5-mini",
-    "anthropic": "anthropic/claude-haiku-4-5",
-    "google_ai": "google_ai/gemini-2.5-flash",
-}
-"""Models that summarise for agents of each provider; for other providers it is the agent's own."""
 
 
 class MemoryResponse(TypedDict):
@@ -99,8 +104,8 @@ class AgentState(TypedDict):
     pending_approval: None
     message_buffer_autoclear: bool
     enable_sleeptime: bool | None
-    multi_agent_group: None
-    managed_group: None
+    multi_agent_group: GroupResponse | None
+    managed_group: GroupResponse | None
     last_run_completion: datetime | None
     last_run_duration_ms: int | None
     last_stop_reason: StopReason | None
@@ -124,6 +129,7 @@ def agent_state(loaded: Loaded, include: Collection[str], tools: Collection[Tool
     agent = loaded.state.agent
     blocks = [block_response(block) for block in loaded.blocks] if "agent.blocks" in include else []
     secrets = [_secret(agent, each) for each in agent.secrets] if "agent.secrets" in include else []
+    group = group_response(agent, agent.group) if agent.group and "agent.managed_group" in include else None
     return {
         "id": agent.id,
         "name": agent.name,
@@ -163,8 +169,8 @@ def agent_state(loaded: Loaded, include: Collection[str], tools: Collection[Tool
         "pending_approval": None,
         "message_buffer_autoclear": agent.message_buffer_autoclear,
         "enable_sleeptime": agent.enable_sleeptime,
-        "multi_agent_group": None,
-        "managed_group": None,
+        "multi_agent_group": group,
+        "managed_group": group,
         "last_run_completion": agent.last_run_completion,
         "last_run_duration_ms": agent.last_run_duration_ms,
         "last_stop_reason": agent.last_stop_reason,
@@ -186,17 +192,18 @@ def llm_config(config: LlmConfig) -> dict[str, Any]:
 
 def compaction_settings(agent: Agent) -> CompactionSettingsResponse:
     """What the agent was given, completed with the defaults for its model."""
+    settings = Settings.of(agent)
     config = agent.llm_config
-    defaults: CompactionSettingsResponse = {
-        "model": COMPACTION_MODELS.get(config.provider_name, config.handle),
-        "model_settings": None,
-        "prompt": None,
-        "prompt_acknowledgement": False,
-        "clip_chars": 50_000,
-        "mode": "sliding_window",
-        "sliding_window_percentage": 0.3,
+    summarizer = SUMMARIZER_MODELS.get(config.provider_name, config.model)
+    return {
+        "model": settings.model or f"{config.provider_name}/{summarizer}",
+        "model_settings": settings.model_settings,
+        "prompt": settings.prompt or summary_prompts.of_mode(settings.mode),
+        "prompt_acknowledgement": settings.prompt_acknowledgement,
+        "clip_chars": settings.clip_chars,
+        "mode": settings.mode,
+        "sliding_window_percentage": settings.sliding_window_percentage,
     }
-    return cast("CompactionSettingsResponse", {**defaults, **(agent.compaction_settings or {})})
 
 
 def memory_response(loaded: Loaded) -> MemoryResponse:

@@ -16,7 +16,8 @@ DEFAULT_ORGANIZATION = "org-00000000-0000-4000-8000-000000000000"
 _UUID4 = "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 
 
-def _id(prefix: str) -> StringConstraints:
+def id_pattern(prefix: str) -> StringConstraints:
+    """What an id with this prefix looks like."""
     return StringConstraints(pattern=f"^{prefix}-{_UUID4}$")
 
 
@@ -24,12 +25,12 @@ def _without_nul(text: str) -> str:
     return text.replace("\0", "")
 
 
-AgentId = Annotated[str, _id("agent")]
-BlockId = Annotated[str, _id("block")]
-MessageId = Annotated[str, _id("message")]
-RunId = Annotated[str, _id("run")]
-StepId = Annotated[str, _id("step")]
-ToolId = Annotated[str, _id("tool")]
+AgentId = Annotated[str, id_pattern("agent")]
+BlockId = Annotated[str, id_pattern("block")]
+MessageId = Annotated[str, id_pattern("message")]
+RunId = Annotated[str, id_pattern("run")]
+StepId = Annotated[str, id_pattern("step")]
+ToolId = Annotated[str, id_pattern("tool")]
 
 Object = dict[str, Any]
 Text = Annotated[str, StringConstraints(max_length=1_000_000), AfterValidator(_without_nul)]

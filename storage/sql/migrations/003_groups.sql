@@ -1,0 +1,2 @@
+-- Whether an agent has sleep-time agents, so that the groups can be listed.
+alter table agent add column grouped boolean;
