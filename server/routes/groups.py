@@ -28,7 +28,7 @@ async def list_groups(server: Server, query: ListGroups) -> list[GroupResponse]:
 
 
 @routes.post("/v1/groups/")
-async def create_group(server: Server) -> None:
+async def create_group() -> None:
     """Groups of this kind are made with their agent."""
     raise Unsupported("Groups are made by creating or updating an agent with `enable_sleeptime`")
 
