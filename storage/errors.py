@@ -100,3 +100,7 @@ class StaleBlock(StoreError):
     """A block has changed since it was read."""
 
     code = "stale_block"
+
+
+class ArchiveGone(NotFound):
+    """The archive is deleted."""

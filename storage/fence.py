@@ -3,11 +3,19 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from storage.blocks import DELETED, Blocks
 from storage.database import Database, utc
-from storage.errors import Conflict, InvalidArgument, NotFound, SequenceGap, StaleBlock, StaleEpoch
+from storage.documents import DELETED, Documents
+from storage.errors import (
+    ArchiveGone,
+    Conflict,
+    InvalidArgument,
+    NotFound,
+    SequenceGap,
+    StaleBlock,
+    StaleEpoch,
+)
 from storage.ids import slot_of
-from storage.records import Entry
+from storage.records import Document, Entry
 from storage.sql import statements
 from storage.state import Head, States
 
@@ -23,10 +31,10 @@ class Draft:
 
 
 class Fence:
-    def __init__(self, database: Database, states: States, blocks: Blocks) -> None:
+    def __init__(self, database: Database, states: States, documents: Documents) -> None:
         self._database = database
         self._states = states
-        self._blocks = blocks
+        self._documents = documents
         self._appender = database.writer.appender("claim")
         self._epochs: dict[str, int] = dict(database.rows(_SQL["claims"]))
         self._newest = max(self._epochs.values(), default=0)
@@ -49,8 +57,10 @@ class Fence:
 
     def prepare(self, entries: list[Entry]) -> None:
         """Fetch what :meth:`admit` has to know about these entries."""
-        self._states.fetch_heads({entry.stream for entry in entries if entry.kind != "blocks"})
-        self._blocks.fetch_versions({write.block.id for entry in entries for write in entry.blocks})
+        self._states.fetch_heads({entry.stream for entry in entries if _of_agent(entry)})
+        written = {document.id for entry in entries for document, _ in entry.writes()}
+        archives = {passage.archive_id for entry in entries for passage in entry.passages}
+        self._documents.fetch_versions(written | archives)
 
     def admit(self, entry: Entry, draft: Draft) -> int | None:
         """Check an entry against what is committed and the draft, and add it to the draft.
@@ -59,12 +69,13 @@ class Fence:
             None for a new entry; for a repeated one, the epoch of the first time.
 
         Raises:
-            Conflict, NotFound, StaleEpoch, SequenceGap, StaleBlock, InvalidArgument: it is refused.
+            Conflict, NotFound, StaleEpoch, SequenceGap, StaleBlock, ArchiveGone, InvalidArgument: it is
+                refused.
         """
-        if entry.kind == "blocks":
-            if self._repeats_blocks(entry, draft):
+        if not _of_agent(entry):
+            if self._repeats_documents(entry, draft):
                 return entry.epoch
-            draft.versions |= self._check_blocks(entry, draft)
+            draft.versions |= self._check_documents(entry, draft)
             return None
         head = draft.heads.get(entry.stream) or self._states.head(entry.stream)
         if head is not None and (epoch := head.repeated(entry)) is not None:
@@ -79,35 +90,46 @@ class Fence:
         head = head or Head()
         if entry.seq != head.seq + 1:
             raise SequenceGap(f"Commit {entry.seq} of {entry.stream} does not follow commit {head.seq}.")
-        versions = self._check_blocks(entry, draft)
+        versions = self._check_documents(entry, draft)
         draft.versions |= versions
         draft.heads[entry.stream] = head.after(entry)
         return None
 
-    def _repeats_blocks(self, entry: Entry, draft: Draft) -> bool:
-        """Whether the blocks are stored just like this already: an acknowledgement got lost."""
-        written = {write.block.id: write.block for write in entry.blocks}
+    def _repeats_documents(self, entry: Entry, draft: Draft) -> bool:
+        """Whether the documents are stored just like this already: an acknowledgement got lost. Passages
+        need no such care, since the same one written twice is the same."""
+        written = {document.id: document for document, _ in entry.writes()}
         stored = {each: self._version(each, draft) for each in written}
-        if any(stored[each] != block.version for each, block in written.items()):
+        if not written or any(stored[each] != document.version for each, document in written.items()):
             return False
-        return not draft.versions.keys() & written and self._blocks.load(written) == written
+        return not draft.versions.keys() & written and self._documents.load(written) == written
 
-    def _version(self, block_id: str, draft: Draft) -> int | None:
-        return draft.versions.get(block_id, self._blocks.version(block_id))
+    def _version(self, document_id: str, draft: Draft) -> int | None:
+        return draft.versions.get(document_id, self._documents.version(document_id))
 
-    def _check_blocks(self, entry: Entry, draft: Draft) -> dict[str, int]:
+    def _check_documents(self, entry: Entry, draft: Draft) -> dict[str, int]:
         versions: dict[str, int] = {}
-        for write in entry.blocks:
-            block_id = write.block.id
-            current = versions.get(block_id, self._version(block_id, draft))
+        for document, based_on in entry.writes():
+            current = versions.get(document.id, self._version(document.id, draft))
             if current == DELETED:
-                raise StaleBlock(f"Block {block_id} is deleted.")
-            if write.based_on != current:
-                raise StaleBlock(f"Block {block_id} is at version {current}, not {write.based_on}.")
+                raise StaleBlock(f"{_name(document)} is deleted.")
+            if based_on != current:
+                raise StaleBlock(f"{_name(document)} is at version {current}, not {based_on}.")
             following = 0 if current is None else current + 1
-            if write.block.version != following:
+            if document.version != following:
                 raise InvalidArgument(
-                    f"The version of block {block_id} after this is {following}, not {write.block.version}."
+                    f"The version of {_name(document)} after this is {following}, not {document.version}."
                 )
-            versions[block_id] = DELETED if write.block.deleted else following
+            versions[document.id] = DELETED if document.deleted else following
+        for archive_id in {passage.archive_id for passage in entry.passages}:
+            if versions.get(archive_id, self._version(archive_id, draft)) in (None, DELETED):
+                raise ArchiveGone(f"Archive {archive_id} is deleted.")
         return versions
+
+
+def _of_agent(entry: Entry) -> bool:
+    return entry.kind not in ("blocks", "documents")
+
+
+def _name(document: Document) -> str:
+    return f"{type(document).__name__} {document.id}"

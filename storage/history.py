@@ -11,15 +11,18 @@ from uuid import UUID
 
 from storage.database import Database, utc
 from storage.ids import uuid_of
-from storage.log import BlockVersion, LogRow
-from storage.records import Agent, Delta, Message, Run, State, Step
+from storage.log import BlockVersion, DocumentVersion, LogRow
+from storage.passages import passage_row
+from storage.records import Agent, Delta, Message, Passage, Run, State, Step
 from storage.sql import statements
+from storage.vectors import Vectors
 from storage.versions import version_row
 
 DERIVED_AT_ONCE = 64
 
 _SQL = statements("history")
-_TABLES = ("agent", "message", "step", "run", "block", "block_version")
+_TABLES = ("agent", "message", "step", "run", "block", "block_version", "document", "passage")
+_HEADS = ("block_head", "document_head")
 _log = logging.getLogger(__name__)
 
 
@@ -44,6 +47,8 @@ class AgentRow(NamedTuple):
     """The message that a new system prompt replaces the text of."""
     history: int
     """Ordinal of the next message."""
+    grouped: bool | None
+    archive_ids: list[str]
 
 
 _LISTED = set(AgentRow._fields) & set(Agent.model_fields) - {"id"}
@@ -66,15 +71,18 @@ class MessageRow(NamedTuple):
 class History:
     """Derives the tables of one shard; used by the writer's thread."""
 
-    def __init__(self, database: Database, derived: int) -> None:
+    def __init__(self, database: Database, derived: int, vectors: Vectors) -> None:
         """
         Args:
             derived: number of the log entry up to which the tables are complete.
+            vectors: told of archives that lose passages.
         """
         self._database = database
+        self._vectors = vectors
         self._pending: deque[LogRow] = deque()
         self._appenders = {table: database.writer.appender(table) for table in _TABLES}
-        self._appenders["block_head"] = database.writer.appender("block_head", action="upsert")
+        for table in _HEADS:
+            self._appenders[table] = database.writer.appender(table, action="upsert")
         self.derived = derived
         self.unreadable = 0
         """Entries that could not be derived."""
@@ -137,6 +145,8 @@ class History:
                     self._appenders[table].append_rows(fresh)
                     self._appenders[table].flush()
             connection.execute(_SQL["set_derived"], {"lsn": upto})
+        if batch.shrunk:
+            self._vectors.forget(batch.shrunk)
 
 
 class Batch:
@@ -156,6 +166,13 @@ class Batch:
         self._blocks: dict[UUID, tuple[Any, ...]] = {}
         self._block_heads: dict[UUID, tuple[UUID, int, int]] = {}
         self._block_versions: list[tuple[UUID, int, bytes]] = []
+        self._documents: dict[UUID, tuple[Any, ...]] = {}
+        self._document_heads: dict[UUID, tuple[UUID, int, int]] = {}
+        self._passages: dict[UUID, tuple[Any, ...]] = {}
+        self._deleted_passages: set[UUID] = set()
+        self.shrunk: set[UUID] = set()
+        """Archives that lose passages."""
+        self._deleted_documents: set[UUID] = set()
         self.new_texts: dict[UUID, str] = {}
         """Texts of system messages that are in the table already."""
 
@@ -172,6 +189,10 @@ class Batch:
             self._blocks[block_id] = _block_row(row.lsn, version)
             self._block_heads[block_id] = block_id, version.version, row.lsn
             self._block_versions.append(version_row(version))
+        for document in row.documents:
+            self._add_document(row.lsn, document)
+        for passage in row.passages:
+            self._add_passage(row.lsn, passage)
 
     def _create(self, row: LogRow, state: State) -> None:
         agent_id = uuid_of(row.stream)
@@ -179,7 +200,11 @@ class Batch:
         moments = {name: _moment(agent[name]) for name in _MOMENTS}
         system = state.context[0].id if state.context else None
         self._agents[agent_id] = AgentRow(
-            id=agent_id, **(agent | moments), system_id=system, history=state.history
+            id=agent_id,
+            **(agent | moments),
+            system_id=system,
+            history=state.history,
+            grouped=state.agent.group is not None,
         )
         for message in state.context:
             self._add_message(row, message)
@@ -192,6 +217,8 @@ class Batch:
         changes = {name: value for name, value in delta.agent.items() if name in _LISTED}
         for name in _MOMENTS & changes.keys():
             changes[name] = _moment(changes[name] and datetime.fromisoformat(changes[name]))
+        if "group" in delta.agent:
+            changes["grouped"] = delta.agent["group"] is not None
         system, history = agent.system_id, agent.history
         for message in delta.messages:
             message.ordinal = history
@@ -272,6 +299,25 @@ class Batch:
             step.model_dump_json(exclude_defaults=True),
         )
 
+    def _add_document(self, lsn: int, version: DocumentVersion) -> None:
+        document_id = uuid_of(version.id)
+        self._documents[document_id] = _document_row(lsn, version)
+        self._document_heads[document_id] = document_id, version.version, lsn
+        if version.deleted:
+            # Whatever is in it goes with it.
+            self._deleted_documents.add(document_id)
+            self.shrunk.add(document_id)
+            self._passages = {key: row for key, row in self._passages.items() if row[2] != document_id}
+
+    def _add_passage(self, lsn: int, passage: Passage) -> None:
+        passage_id = uuid_of(passage.id)
+        if passage.deleted:
+            self._deleted_passages.add(passage_id)
+            self.shrunk.add(uuid_of(passage.archive_id))
+            self._passages.pop(passage_id, None)
+        else:
+            self._passages[passage_id] = passage_row(lsn, passage)
+
     def outdated(self) -> dict[str, set[UUID]]:
         """Rows to take out of the tables: the deleting statement, and the ids it is for."""
         return {
@@ -283,6 +329,9 @@ class Batch:
             "drop_steps": set(self._steps),
             "drop_runs": set(self._runs),
             "drop_blocks": set(self._blocks),
+            "drop_documents": set(self._documents),
+            "drop_passages": self._passages.keys() | self._deleted_passages,
+            "drop_passages_of": self._deleted_documents,
         }
 
     def rows(self) -> dict[str, list[tuple[Any, ...]]]:
@@ -295,6 +344,9 @@ class Batch:
             "block": list(self._blocks.values()),
             "block_head": list(self._block_heads.values()),
             "block_version": self._block_versions,
+            "document": list(self._documents.values()),
+            "document_head": list(self._document_heads.values()),
+            "passage": list(self._passages.values()),
         }
 
 
@@ -328,6 +380,12 @@ def _block_row(lsn: int, version: BlockVersion) -> tuple[Any, ...]:
         block.value,
         block.model_dump_json(exclude_defaults=True, exclude={"value"}),
     )
+
+
+def _document_row(lsn: int, version: DocumentVersion) -> tuple[Any, ...]:
+    document = version.document()
+    name = getattr(document, "name", None)
+    return lsn, uuid_of(version.id), version.kind, version.deleted, name, version.body.decode()
 
 
 def _moment(moment: datetime | None) -> datetime | None:

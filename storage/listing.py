@@ -5,6 +5,7 @@ from uuid import UUID
 
 from storage.blocks import read_block
 from storage.database import Database, utc
+from storage.documents import read_document
 from storage.errors import NotFound
 from storage.ids import is_id, slot_of, uuid_of
 from storage.records import (
@@ -12,6 +13,8 @@ from storage.records import (
     AgentQuery,
     Block,
     BlockQuery,
+    Document,
+    DocumentQuery,
     Message,
     MessageQuery,
     Page,
@@ -113,6 +116,11 @@ class Listing:
             "agents": list(attached.values()),
             "hidden": query.hidden,
         }
+
+    def documents(self, query: DocumentQuery) -> list[Document]:
+        values = {"kind": query.kind, "name": query.name}
+        rows = self._page(_SQL["documents"], _SQL["where_documents"], values, query)
+        return [read_document(kind, body) for _, kind, body in rows]
 
     def block_versions(self, query: VersionQuery) -> list[Block]:
         rows = self._database.rows(

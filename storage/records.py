@@ -5,6 +5,7 @@ An agent's life is a log of :class:`Delta`, one per commit. :func:`apply` folds 
 rows, and wherever a past state is rebuilt.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, Self
@@ -180,12 +181,20 @@ class Run(Record):
         return self.status in ("completed", "failed", "cancelled")
 
 
-class Block(Record):
-    """Labelled text in the prompt of every agent it is attached to."""
+class Document(Record):
+    """A record under an id of its own that several may change."""
 
     id: str
     version: int = 0
     """Counts its changes. A write names the version it is based on; a stale one is refused."""
+    created_at: datetime
+    updated_at: datetime
+    deleted: bool = False
+
+
+class Block(Document):
+    """Labelled text in the prompt of every agent it is attached to."""
+
     label: str
     value: str
     limit: int = 100_000
@@ -203,13 +212,50 @@ class Block(Record):
     base_template_id: str | None = None
     deployment_id: str | None = None
     entity_id: str | None = None
-    created_at: datetime
-    updated_at: datetime
-    deleted: bool = False
     shared: bool = False
     """More than one agent has had it attached, so its changes are told to every host."""
     changed_by: dict[str, str] = {}
     """What made this version: ``agent_id``, ``run_id``, ``step_id``, ``message_id``, ``tool_call_id``."""
+
+
+class Archive(Document):
+    """Passages that are searched together: the archival memory of the agents it is attached to. Deleting
+    it deletes them."""
+
+    name: str
+    description: str | None = None
+    embedding_config: dict[str, Any] | None = None
+    """The model that its passages are embedded with; without one they are found by their words."""
+    metadata: dict[str, Any] = {}
+    agent_id: str | None = None
+    """The agent that it was made for. It goes with that agent unless another has it by then."""
+
+
+DOCUMENTS: dict[str, type[Document]] = {"block": Block, "archive": Archive}
+"""The kinds of documents, by the prefix of their ids."""
+
+
+class Passage(Record):
+    """A text in an archive. It never changes; it can only be deleted."""
+
+    id: str
+    archive_id: str
+    text: str
+    tags: list[str] = []
+    metadata: dict[str, Any] = {}
+    created_at: datetime
+    deleted: bool = False
+    vector: bytes | None = Field(None, exclude=True)
+    """What it means: float32 numbers in the machine's order. It is stored beside the JSON, not in it."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _passage, (self.model_dump_json(exclude_defaults=True).encode(), self.vector)
+
+
+def _passage(body: bytes, vector: bytes | None) -> Passage:
+    passage = Passage.model_validate_json(body)
+    passage.vector = vector
+    return passage
 
 
 class LlmConfig(Record):
@@ -313,6 +359,8 @@ class Agent(Record):
     secrets: list[Secret] = []
     identity_ids: list[str] = []
     source_ids: list[str] = []
+    archive_ids: list[str] = []
+    """Its archival memory: one archive, or none until something is put into it."""
     project_id: str | None = None
     template_id: str | None = None
     base_template_id: str | None = None
@@ -426,23 +474,42 @@ class BlockWrite:
 
 
 @dataclass(slots=True)
+class DocumentWrite:
+    """A new version of a document that is no block."""
+
+    document: Document
+    based_on: int | None
+    """The version it replaces; ``None`` for a document that is new."""
+
+
+@dataclass(slots=True)
 class Entry:
     """One row of the step log: what one commit hands to the store.
 
     ``create`` carries a packed :class:`State`, ``step`` and ``edit`` a packed :class:`Delta`,
-    ``delete`` nothing; ``blocks`` has block writes that belong to no agent.
+    ``delete`` nothing; ``blocks`` and ``documents`` have writes that belong to no agent.
     """
 
-    kind: Literal["create", "step", "edit", "delete", "blocks"]
+    kind: Literal["create", "step", "edit", "delete", "blocks", "documents"]
     stream: str
-    """The agent's id; for ``blocks`` the id of the first block."""
+    """The agent's id; for ``blocks`` and ``documents`` the id of the first of them."""
     seq: int
-    """0 for ``create``, then one more for each commit of this agent; ignored for ``blocks``."""
+    """0 for ``create``, then one more for each commit of this agent; ignored where there is none."""
     epoch: int
     payload: bytes = b""
     key: str | None = None
     """Makes a repeated commit harmless: the same seq and key are acknowledged again."""
     blocks: list[BlockWrite] = field(default_factory=list)
+    documents: list[DocumentWrite] = field(default_factory=list)
+    passages: list[Passage] = field(default_factory=list)
+    """New passages, and deleted ones. Their archives must exist, and be in this shard."""
+
+    def writes(self) -> Iterator[tuple[Document, int | None]]:
+        """The documents it writes, blocks too, with the version that each replaces."""
+        for block_write in self.blocks:
+            yield block_write.block, block_write.based_on
+        for write in self.documents:
+            yield write.document, write.based_on
 
 
 @dataclass(slots=True, frozen=True)
@@ -491,6 +558,10 @@ class AgentQuery(Page):
     last_stop_reason: str | None = None
     block_id: str | None = None
     """Agents that this block is attached to."""
+    archive_id: str | None = None
+    """Agents that this archive is attached to."""
+    grouped: bool = False
+    """Only agents that have sleep-time agents."""
     hidden: bool = False
     """Whether hidden agents are listed too."""
 
@@ -543,6 +614,59 @@ class VersionQuery(BaseModel):
     below: int | None = None
     descending: bool = True
     limit: int = Field(50, ge=1, le=1000)
+
+
+class DocumentQuery(Page):
+    """Documents of one kind, by their ids; blocks have a query of their own."""
+
+    kind: str
+    """Prefix of the ids."""
+    name: str | None = None
+
+
+class PassageFilter(BaseModel):
+    """Which passages are wanted."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    archive_id: str | None = None
+    """Without one, passages of all archives."""
+    tags: list[str] = []
+    match_all_tags: bool = False
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+class PassageQuery(PassageFilter, Page):
+    """Passages by the time they are from. That time can be given, so ids do not tell it."""
+
+    descending: bool = False
+    text: str | None = None
+    """Part of the text, in any case."""
+
+
+class PassageSearch(PassageFilter):
+    """The passages that match best: by meaning with a ``vector``, else by the words of the query."""
+
+    query: str = ""
+    vector: bytes | None = None
+    """float32 numbers; only with an ``archive_id``, whose passages have vectors of the same size."""
+    limit: int = Field(5, ge=1, le=1000)
+
+
+@dataclass(slots=True)
+class PassageHit:
+    passage: Passage
+    score: float
+    """Higher is better: the cosine, or the BM25 score."""
+
+
+@dataclass(slots=True, frozen=True)
+class Contents:
+    """What an archive has in it."""
+
+    passages: int = 0
+    tags: tuple[str, ...] = ()
 
 
 class MessageQuery(Page):

@@ -12,8 +12,8 @@ from typing import Self
 
 import duckdb
 
-from storage.blocks import Blocks
 from storage.database import Database
+from storage.documents import Documents
 from storage.errors import InvalidArgument, NotFound, StoreCorrupt
 from storage.fence import Fence
 from storage.history import History
@@ -21,16 +21,25 @@ from storage.ids import SLOTS, is_id, slot_of
 from storage.listing import Listing
 from storage.log import read_row
 from storage.migrations import migrate
+from storage.passages import Passages
 from storage.records import (
+    DOCUMENTS,
     AgentKey,
     AgentQuery,
     Block,
     BlockQuery,
     Committed,
+    Contents,
+    Document,
+    DocumentQuery,
     Entry,
     Loaded,
     Message,
     MessageQuery,
+    Passage,
+    PassageHit,
+    PassageQuery,
+    PassageSearch,
     Run,
     RunQuery,
     Step,
@@ -39,6 +48,7 @@ from storage.records import (
 )
 from storage.sql import statements
 from storage.state import States
+from storage.vectors import Vectors
 from storage.watermark import Watermark
 from storage.writer import Item, Writer
 
@@ -58,6 +68,7 @@ class Shard:
         index: int,
         shards: int,
         tail_mb: int,
+        vectors_mb: int,
         checkpoint_mb: int,
     ) -> None:
         self._database = database
@@ -67,22 +78,24 @@ class Shard:
         [(derived, folded)] = database.rows(_SQL["progress"])
         [(newest,)] = database.rows(_SQL["newest"])
         self._states = States(database, tail_mb * _MB)
-        self._blocks = Blocks(database)
-        self._history = History(database, derived)
+        self._documents = Documents(database)
+        self._vectors = Vectors(database, vectors_mb * _MB)
+        self._passages = Passages(database, self._vectors)
+        self._history = History(database, derived, self._vectors)
         self._listing = Listing(database, index, shards)
         unfinished = database.rows(_SQL["unfinished"], {"lsn": min(derived, folded)})
         rows = [read_row(row) for row in unfinished]
         underived = [row for row in rows if row.lsn > derived]
-        self._states.restore([row for row in rows if row.lsn > folded and row.kind != "blocks"])
-        self._blocks.committed(underived)
+        self._states.restore([row for row in rows if row.lsn > folded and row.of_agent])
+        self._documents.committed(underived)
         self._history.committed(underived)
-        fence = Fence(database, self._states, self._blocks)
+        fence = Fence(database, self._states, self._documents)
         self._writer = Writer(
             database,
             watermark=watermark,
             fence=fence,
             states=self._states,
-            blocks=self._blocks,
+            documents=self._documents,
             history=self._history,
             newest=newest,
             checkpoint_bytes=checkpoint_mb * _MB,
@@ -99,6 +112,7 @@ class Shard:
         repair: bool = False,
         memory_mb: int = 2048,
         tail_mb: int = 64,
+        vectors_mb: int = 256,
         checkpoint_mb: int = 16,
     ) -> Self:
         """Open a shard; make it if it is new, upgrade it if it is old.
@@ -111,6 +125,7 @@ class Shard:
             repair: accept what a damaged write-ahead log or a lost part of it leaves of the shard.
             memory_mb: memory of DuckDB's buffers.
             tail_mb: log entries kept in memory because they are not in a state row yet.
+            vectors_mb: vectors of archives that stay in memory once they have been searched.
             checkpoint_mb: size of the write-ahead log from which it is moved into the database.
 
         Raises:
@@ -135,6 +150,7 @@ class Shard:
                     index=index,
                     shards=shards,
                     tail_mb=tail_mb,
+                    vectors_mb=vectors_mb,
                     checkpoint_mb=checkpoint_mb,
                 )
             except duckdb.Error as error:
@@ -156,8 +172,8 @@ class Shard:
         Returns:
             one future per entry. It resolves when the entry is on disk, or raises: StaleEpoch,
             SequenceGap, StaleBlock, Conflict (``create`` of an agent that exists), NotFound (no such
-            agent), InvalidArgument, Busy (the queue is full), StoreFull, StoreError. Cancelling it
-            withdraws an entry that is not being written yet.
+            agent), ArchiveGone, InvalidArgument, Busy (the queue is full), StoreFull, StoreError.
+            Cancelling it withdraws an entry that is not being written yet.
         """
         futures: list[Future[Committed]] = []
         items = []
@@ -175,10 +191,12 @@ class Shard:
         return futures
 
     def _check(self, entry: Entry) -> None:
-        prefix = "block" if entry.kind == "blocks" else "agent"
+        stream = {"blocks": "block", "documents": entry.stream.partition("-")[0]}.get(entry.kind, "agent")
         for expected, found in [
-            (prefix, entry.stream),
-            *(("block", write.block.id) for write in entry.blocks),
+            (stream, entry.stream),
+            *((_prefix(type(document)), document.id) for document, _ in entry.writes()),
+            *(("archive", passage.archive_id) for passage in entry.passages),
+            *(("passage", passage.id) for passage in entry.passages),
         ]:
             if not is_id(found, expected):
                 raise InvalidArgument(f"{found!r} is not an id of the form {expected}-<uuid>.")
@@ -214,7 +232,9 @@ class Shard:
     def load_many(self, agent_ids: list[str]) -> list[Loaded]:
         """These agents as of their last commits, in this order; those that do not exist are left out."""
         states = self._states.load([each for each in agent_ids if is_id(each, "agent")])
-        blocks = self._blocks.load({each for _, state in states.values() for each in state.agent.block_ids})
+        blocks = self._documents.blocks(
+            {each for _, state in states.values() for each in state.agent.block_ids}
+        )
         return [
             Loaded(seq, state, [blocks[block] for block in state.agent.block_ids if block in blocks])
             for seq, state in (states[each] for each in agent_ids if each in states)
@@ -222,7 +242,12 @@ class Shard:
 
     def blocks(self, ids: list[str]) -> list[Block]:
         """The current versions of these blocks, in this order; those that do not exist are left out."""
-        found = self._blocks.load({each for each in ids if is_id(each, "block")})
+        found = self._documents.blocks({each for each in ids if is_id(each, "block")})
+        return [found[each] for each in ids if each in found]
+
+    def documents(self, ids: list[str]) -> list[Document]:
+        """The current versions of these documents, in this order; those that do not exist are left out."""
+        found = self._documents.load({each for each in ids if is_id(each, each.partition("-")[0])})
         return [found[each] for each in ids if each in found]
 
     # Listings. They include everything that was acknowledged before the call.
@@ -266,6 +291,38 @@ class Shard:
     def block_agents(self) -> dict[str, int]:
         """How many of this shard's agents each block is attached to; blocks of no agent are missing."""
         return self._current().block_agents()
+
+    def find_documents(self, query: DocumentQuery) -> list[Document]:
+        """The documents of one page, in order."""
+        return self._current().documents(query)
+
+    def passages(self, query: PassageQuery) -> list[Passage]:
+        """A page of passages, in order.
+
+        Raises:
+            NotFound: there is no passage under a cursor.
+        """
+        self._writer.catch_up()
+        return self._passages.page(query)
+
+    def load_passages(self, ids: list[str]) -> list[Passage]:
+        """These passages, in this order; those that do not exist are left out."""
+        self._writer.catch_up()
+        return self._passages.load(ids)
+
+    def contents(self, archive_id: str) -> Contents:
+        """What an archive has in it."""
+        self._writer.catch_up()
+        return self._passages.contents(archive_id)
+
+    def search_passages(self, search: PassageSearch) -> list[PassageHit]:
+        """The passages that match best, the best first.
+
+        Raises:
+            InvalidArgument: the archive's vectors have another size than the one searched for.
+        """
+        self._writer.catch_up()
+        return self._passages.nearest(search) if search.vector else self._passages.matching(search)
 
     def block_versions(self, query: VersionQuery) -> list[Block]:
         """The versions of a block, also those that were replaced, in the order of their numbers."""
@@ -323,6 +380,7 @@ class Shard:
             "unfolded_agents": self._states.unfolded,
             "underived_entries": self._history.pending,
             "unreadable_entries": self._history.unreadable,
+            "vector_bytes": self._vectors.bytes,
             "newest_entry": self._writer.newest,
             "acknowledged_entry": self._watermark.saved,
             "queued": self._writer.queued,
@@ -331,6 +389,10 @@ class Shard:
             "checkpoints": self._writer.checkpoints,
             "last_checkpoint_ms": self._writer.checkpoint_ms,
         }
+
+
+def _prefix(kind: type[Document]) -> str:
+    return next(prefix for prefix, each in DOCUMENTS.items() if each is kind)
 
 
 def _check_complete(database: Database, watermark: Watermark, repair: bool) -> None:

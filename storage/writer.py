@@ -14,13 +14,13 @@ from datetime import UTC, datetime
 
 import duckdb
 
-from storage.blocks import Blocks
 from storage.database import Database, utc
+from storage.documents import Documents
 from storage.errors import Busy, GreenroomError, InvalidArgument, StoreError, StoreFull
 from storage.fence import Draft, Fence
 from storage.history import DERIVED_AT_ONCE, History
 from storage.ids import uuid_of
-from storage.log import BlockVersion, LogRow, pack_blocks
+from storage.log import BlockVersion, DocumentVersion, LogRow, pack_passages, pack_versions
 from storage.records import Committed, Entry
 from storage.state import States
 from storage.watermark import Watermark
@@ -49,17 +49,23 @@ class Item:
 
     entry: Entry
     blocks: list[BlockVersion]
-    packed: bytes | None
+    documents: list[DocumentVersion]
+    packed: tuple[bytes | None, bytes | None, bytes | None]
+    """Blocks, documents and passages, as the log's row has them."""
     future: Future[Committed] = field(default_factory=Future)
 
     @classmethod
     def of(cls, entry: Entry) -> "Item":
         blocks = [BlockVersion.of(write.block) for write in entry.blocks]
-        return cls(entry, blocks, pack_blocks(blocks))
+        documents = [DocumentVersion.of(write.document) for write in entry.documents]
+        packed = pack_versions(blocks), pack_versions(documents), pack_passages(entry.passages)
+        return cls(entry, blocks, documents, packed)
 
     @property
     def size(self) -> int:
-        return len(self.entry.payload) + sum(len(block.body) for block in self.blocks)
+        vectors = sum(len(passage.vector or b"") + len(passage.text) for passage in self.entry.passages)
+        versions = sum(len(version.body) for version in (*self.blocks, *self.documents))
+        return len(self.entry.payload) + versions + vectors
 
 
 @dataclass(slots=True)
@@ -81,7 +87,7 @@ class Writer:
         watermark: Watermark,
         fence: Fence,
         states: States,
-        blocks: Blocks,
+        documents: Documents,
         history: History,
         newest: int,
         checkpoint_bytes: int,
@@ -96,7 +102,7 @@ class Writer:
         self._watermark = watermark
         self._fence = fence
         self._states = states
-        self._blocks = blocks
+        self._documents = documents
         self._history = history
         self._appender = database.writer.appender("step_log")
         self._checkpoint_bytes = checkpoint_bytes
@@ -215,7 +221,7 @@ class Writer:
         self._fence.prepare([item.entry for item in items])
         draft = Draft()
         rows: list[LogRow] = []
-        packed: list[bytes | None] = []
+        packed: list[tuple[bytes | None, ...]] = []
         answers: list[tuple[Item, Committed]] = []
         for item in items:
             entry = item.entry
@@ -239,14 +245,14 @@ class Writer:
         else:
             self._acknowledge(rows, draft, answers)
 
-    def _append(self, rows: list[LogRow], packed: list[bytes | None]) -> None:
+    def _append(self, rows: list[LogRow], packed: list[tuple[bytes | None, ...]]) -> None:
         if not rows:
             return
         moment = utc(datetime.now(UTC))
         with self._database.transaction():
             self._appender.append_rows(
-                (r.lsn, uuid_of(r.stream), r.seq, r.epoch, moment, r.kind, r.key, r.payload, blocks)
-                for r, blocks in zip(rows, packed, strict=True)
+                (r.lsn, uuid_of(r.stream), r.seq, r.epoch, moment, r.kind, r.key, r.payload, *more)
+                for r, more in zip(rows, packed, strict=True)
             )
             self._appender.flush()
 
@@ -259,8 +265,8 @@ class Writer:
             items[0].future.set_exception(InvalidArgument(f"The entry cannot be stored: {error}"))
 
     def _acknowledge(self, rows: list[LogRow], draft: Draft, answers: list[tuple[Item, Committed]]) -> None:
-        self._states.committed([row for row in rows if row.kind != "blocks"], draft.heads)
-        self._blocks.committed(rows)
+        self._states.committed([row for row in rows if row.of_agent], draft.heads)
+        self._documents.committed(rows)
         self._history.committed(rows)
         self._last_commit = time.monotonic()
         self.newest += len(rows)
@@ -299,7 +305,7 @@ class Writer:
         return not busy and (pending >= DERIVED_AT_ONCE or moment - self._last_commit > LINGER_SECONDS)
 
     def _derive(self) -> None:
-        self._blocks.derived(self._history.derive())
+        self._documents.derived(self._history.derive())
         with self._changed:
             self._changed.notify_all()
 
@@ -341,4 +347,15 @@ class Writer:
 
 def _row(lsn: int, item: Item) -> LogRow:
     new = item.entry
-    return LogRow(lsn, new.stream, new.seq, new.epoch, new.kind, new.key, new.payload, item.blocks)
+    return LogRow(
+        lsn,
+        new.stream,
+        new.seq,
+        new.epoch,
+        new.kind,
+        new.key,
+        new.payload,
+        item.blocks,
+        item.documents,
+        new.passages,
+    )

@@ -22,6 +22,18 @@ delete from message where id in $ids::uuid[]
 delete from block using block_head
 where block.lsn = block_head.lsn and block.id = block_head.id and block_head.id in $ids::uuid[]
 
+-- name: drop_documents
+delete from document using document_head
+where document.lsn = document_head.lsn and document.id = document_head.id
+    and document_head.id in $ids::uuid[]
+
+-- name: drop_passages
+delete from passage where id in $ids::uuid[]
+
+-- name: drop_passages_of
+-- A deleted archive takes its passages along.
+delete from passage where archive_id in $ids::uuid[]
+
 -- name: drop_messages_of
 -- A deleted agent takes its history along.
 delete from message where agent_id in $ids::uuid[]

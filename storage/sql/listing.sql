@@ -35,6 +35,8 @@ with matching as (
         and ($created_by_id is null or created_by_id = $created_by_id)
         and ($last_stop_reason is null or last_stop_reason = $last_stop_reason)
         and ($block_id is null or list_contains(block_ids, $block_id))
+        and ($archive_id is null or list_contains(archive_ids, $archive_id))
+        and (not $grouped or grouped)
         and ($hidden or hidden is not true)
 )
 
@@ -93,6 +95,12 @@ select count(*) from matching
 
 -- name: block_page
 select id, value, body from matching
+
+-- name: documents
+select id, kind, body from document
+
+-- name: where_documents
+    and not deleted and kind = $kind and ($name is null or name = $name)
 
 -- name: messages
 -- Cursors are ordinals within one agent, and ids across agents.

@@ -7,7 +7,7 @@ select greatest(coalesce((select max(lsn) from step_log), 0), (select max(derive
 
 -- name: unfinished
 -- What was not folded or not derived when the shard stopped, in order.
-select lsn, stream, seq, epoch, kind, key, payload, blocks
+select lsn, stream, seq, epoch, kind, key, payload, blocks, documents, passages
 from step_log
 where lsn > $lsn
 order by lsn

@@ -15,7 +15,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from storage import blocks, history, state, writer
+from storage import documents, history, state, writer
 from storage.errors import NotFound
 from storage.records import (
     AgentQuery,
@@ -177,7 +177,7 @@ def pace(request, monkeypatch) -> None:
         monkeypatch.setattr(state, "LAG", 5)
         monkeypatch.setattr(state, "HEADS", 2)
         monkeypatch.setattr(state, "FOLDED_AT_ONCE", 2)
-        monkeypatch.setattr(blocks, "VERSIONS", 2)
+        monkeypatch.setattr(documents, "VERSIONS", 2)
         monkeypatch.setattr(history, "DERIVED_AT_ONCE", 3)
         monkeypatch.setattr(writer, "QUIET_SECONDS", 0)
         monkeypatch.setattr(writer, "LINGER_SECONDS", 0)
