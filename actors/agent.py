@@ -71,12 +71,13 @@ class Emit(Protocol):
 
 @dataclass(slots=True)
 class Job:
-    """A request in the mailbox; without a request it only closes what a dead process left open."""
+    """A request in the mailbox."""
 
-    request: SendRequest | CompactRequest | None
+    request: SendRequest | CompactRequest
     emit: Emit
     again: bool = False
-    cancelled: bool = False
+    refused: GreenroomError | None = None
+    """Why it ends as soon as it begins."""
 
 
 class Agent:
@@ -122,6 +123,8 @@ class Agent:
         self._mailbox: deque[Job] = deque()
         self._worker: asyncio.Task[None] | None = None
         self._loading: asyncio.Task[None] | None = None
+        self._next: Job | None = None
+        """Taken from the mailbox, but not begun."""
         self._loop: Loop | None = None
         self._edits = 0
         self.lock = asyncio.Lock()
@@ -136,25 +139,38 @@ class Agent:
     def touch(self) -> None:
         self.touched = time.monotonic()
 
-    def post(self, request: SendRequest | CompactRequest | None, emit: Emit, *, again: bool = False) -> None:
+    def post(self, request: SendRequest | CompactRequest, emit: Emit, *, again: bool = False) -> None:
         """Queue a request. Raises Busy when the mailbox is full."""
         self._check_room()
-        self._mailbox.append(Job(request, emit, again))
-        if self._worker is None:
-            self._worker = asyncio.create_task(self._work())
+        self._queue(Job(request, emit, again))
 
     async def cancel(self, run_ids: list[str] | None) -> dict[str, str]:
         """Cancel runs in progress or waiting (all, or those named); answers what became of each."""
         outcome = dict.fromkeys(run_ids or [], "failed")
-        for job in self._mailbox:
-            if job.request and (run_ids is None or job.request.run_id in run_ids):
-                job.cancelled = True
+        for job in self._waiting():
+            if run_ids is None or job.request.run_id in run_ids:
+                job.refused = Cancelled()
                 outcome[job.request.run_id] = "cancelled"
         loop = self._loop
         if loop and not loop.over and (run_ids is None or loop.run.id in run_ids):
-            outcome[loop.run.id] = "cancelled"
             await loop.interrupt(Cancelled())
+            outcome[loop.run.id] = "cancelled" if loop.run.status == "cancelled" else "failed"
         return outcome
+
+    async def settle(self) -> None:
+        """Wake up: go on with what was acknowledged before it ran, and close a run that a dead process
+        left open and that nobody has asked for again."""
+        self._edits += 1
+        try:
+            await self.ready()
+            asked_for = [job.request.run_id for job in self._waiting()]
+            if self._loop:
+                asked_for.append(self._loop.run.id)
+            if self.state.run and self.state.run.id not in asked_for:
+                await self._close_leftover(except_for=None)
+        finally:
+            self._edits -= 1
+            self._on_change(self, 0)
 
     async def enqueue(self, request: SendRequest, *, again: bool = False) -> Run:
         """Commit a request, then queue it; answers its run as it is now. Raises Busy."""
@@ -175,7 +191,7 @@ class Agent:
             )
             async with self.lock:
                 await self.commit(Delta(queued=[QueuedRun(run=run, request=request.model_dump(mode="json"))]))
-            self.post(request, _silent)
+            self._queue(Job(request, _silent))
             return run
         finally:
             self._edits -= 1
@@ -195,7 +211,10 @@ class Agent:
             async with self.lock:
                 delta, blocks = await plan(self.state, self.blocks, edit, self.store)
                 await self.commit(delta)
-                self.blocks = blocks
+                self._keep_newest(blocks)
+            if edit.attach_blocks or "block_ids" in edit.set:
+                # Nobody told us of changes to blocks that were not ours yet.
+                await self.refresh_blocks()
             return Loaded(self._seq, self.state, self.blocks)
         finally:
             self._edits -= 1
@@ -211,15 +230,17 @@ class Agent:
 
     def refresh(self, block: Block) -> None:
         """Take a newer version of a block, if it is one of ours."""
-        if self._loading and self._loading.done() and not self.gone:
-            self.blocks = [
-                block if each.id == block.id and each.version < block.version else each
-                for each in self.blocks
-                if not (each.id == block.id and block.deleted)
-            ]
-        elif self._loading:
+        if self._loading is None or self.gone:
+            return
+        if not self._loading.done():
             # The version being loaded may be the one before.
             self._loading.add_done_callback(lambda _: self.refresh(block))
+            return
+        self.blocks = [
+            block if each.id == block.id and each.version < block.version else each
+            for each in self.blocks
+            if not (each.id == block.id and block.deleted)
+        ]
 
     async def idle(self) -> None:
         """Wait until the mailbox is empty and nothing runs."""
@@ -229,9 +250,9 @@ class Agent:
     async def stop(self, reason: GreenroomError | None = None) -> None:
         """End what runs, committed as failed, and answer what waits."""
         reason = reason or Unavailable("The server is shutting down; send the message again later.")
-        for job in self._mailbox:
-            job.emit(Failed(reason, job.request.run_id if job.request else ""), last=True)
-        self._mailbox.clear()
+        self._refuse(reason)
+        if self._next:
+            self._next.refused = reason
         if self._loop and not self._loop.over:
             await self._loop.interrupt(reason)
         await self.idle()
@@ -251,6 +272,9 @@ class Agent:
         apply(self.state, delta)
         for write in writes:
             self._take(write)
+        # Tools attach, detach and reorder blocks too, and not all of that is a write.
+        by_id = {block.id: block for block in self.blocks}
+        self.blocks = [by_id[each] for each in self.state.agent.block_ids if each in by_id]
         if delta.step:
             self.counts["steps"] += 1
         self._weigh()
@@ -258,12 +282,12 @@ class Agent:
     async def commit_blocks(self, writes: list[BlockWrite]) -> None:
         """Make block writes durable that cannot go with a step. Raises StaleBlock."""
         for write in writes:
-            await self.store.commit(Entry("blocks", write.block.id, 0, 0, blocks=[write]))
+            await self.store.commit_block(write)
             self._take(write)
 
     async def refresh_blocks(self) -> None:
         """Read the current versions of our blocks."""
-        self.blocks = await self.store.blocks(self.state.agent.block_ids)
+        self._keep_newest(await self.store.blocks(self.state.agent.block_ids))
 
     def system(self) -> str:
         """The system prompt for the memory as it is now."""
@@ -276,6 +300,25 @@ class Agent:
         await asyncio.shield(self._loading)
 
     # inside
+
+    def _queue(self, job: Job) -> None:
+        self._mailbox.append(job)
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._work())
+
+    def _waiting(self) -> list[Job]:
+        """The requests that have not begun."""
+        return [*([self._next] if self._next else []), *self._mailbox]
+
+    def _refuse(self, reason: GreenroomError) -> None:
+        for job in self._mailbox:
+            job.emit(Failed(reason, job.request.run_id), last=True)
+        self._mailbox.clear()
+
+    def _keep_newest(self, blocks: list[Block]) -> None:
+        """Take these as our blocks; what we were told of while they were read may be newer."""
+        ours = {block.id: block for block in self.blocks}
+        self.blocks = [max(ours.get(each.id, each), each, key=lambda block: block.version) for each in blocks]
 
     async def _enqueued(self, run_id: str) -> Run | None:
         try:
@@ -345,9 +388,7 @@ class Agent:
             while self._mailbox:
                 await self._do(self._mailbox.popleft())
         except GreenroomError as error:
-            for job in self._mailbox:
-                job.emit(Failed(error, job.request.run_id if job.request else ""), last=True)
-            self._mailbox.clear()
+            self._refuse(error)
         finally:
             self._worker = None
             self.touch()
@@ -355,34 +396,34 @@ class Agent:
 
     async def _do(self, job: Job) -> None:
         request = job.request
+        self._next = job
         try:
-            await self._close_leftover(except_for=request.run_id if request else None)
-            if request is None:
-                job.emit(Done(None), last=True)
-            elif isinstance(request, CompactRequest):
-                job.emit(Done(await self._compact(request)), last=True)
+            await self._close_leftover(except_for=request.run_id)
+            if isinstance(request, CompactRequest):
+                self._next = None
+                done = None if job.refused else await self._compact(request)
+                job.emit(Failed(job.refused, request.run_id) if job.refused else Done(done), last=True)
             elif earlier := await self._earlier(request, again=job.again):
                 await self._replay(earlier, request, job.emit)
             else:
                 self._loop = Loop(self, request, job.emit)
-                if job.cancelled:
-                    self._loop.stop(Cancelled())
+                self._next = None
+                if job.refused:
+                    self._loop.stop(job.refused)
                 await self._loop.go()
         except GreenroomError as error:
-            job.emit(Failed(error, request.run_id if request else ""), last=True)
+            job.emit(Failed(error, request.run_id), last=True)
         except Exception:
             log.exception("A run of agent %s failed", self.id)
-            unknown = GreenroomError("An unknown error occurred")
-            job.emit(Failed(unknown, request.run_id if request else ""), last=True)
+            job.emit(Failed(GreenroomError("An unknown error occurred"), request.run_id), last=True)
         finally:
-            self._loop = None
+            self._next = self._loop = None
 
     async def _close_leftover(self, *, except_for: str | None) -> None:
-        run = self.state.run
-        if run is None or run.id == except_for:
-            return
         async with self.lock:
-            await self.commit(Delta(run=closed(run, "failed", "error", Interrupted())))
+            run = self.state.run
+            if run and run.id != except_for:
+                await self.commit(Delta(run=closed(run, "failed", "error", Interrupted())))
 
     async def _compact(self, request: CompactRequest) -> Compacted:
         agent = self.state.agent

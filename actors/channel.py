@@ -3,13 +3,23 @@ in batches from one outstanding call."""
 
 import asyncio
 import itertools
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import ray
 
 from actors.batch import Batcher
 from actors.protocol import Announcement, Done, Event, Operation, Reply
+from storage.errors import GreenroomError, Unavailable
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 0.5
+RESTART_SECONDS = 60.0
+"""How long operations wait for a host that Ray is starting again."""
 
 _numbers = itertools.count(1)
 
@@ -24,7 +34,7 @@ class Channel:
     Args:
         host: handle of the host's actor.
         restore: called when the host was lost and Ray has started it again, before anything else
-            is sent to it. What it raises ends the channel.
+            is sent to it; again and again, until it succeeds.
         announce: passes on what one of the host's runs has to tell others; the run is answered
             when that is done.
     """
@@ -39,7 +49,7 @@ class Channel:
         self._restore = restore
         self._announce = announce
         self._deliver: Batcher[Operation, None] = Batcher(self._send)
-        self._open: dict[int, asyncio.Queue[Reply | HostLost | asyncio.Task[None]]] = {}
+        self._open: dict[int, asyncio.Queue[Reply | Exception | asyncio.Task[None]]] = {}
         self._announcements: set[asyncio.Task[None]] = set()
         self._ready = asyncio.Event()
         self._ready.set()
@@ -56,16 +66,18 @@ class Channel:
 
         Raises:
             HostLost: the host died before its last reply.
+            Unavailable: the host died, and has not come back for long.
         """
         operation = Operation(next(_numbers), kind, agent_id, payload, again)
-        replies: asyncio.Queue[Reply | HostLost | asyncio.Task[None]] = asyncio.Queue()
+        replies: asyncio.Queue[Reply | Exception | asyncio.Task[None]] = asyncio.Queue()
+        if not self._ready.is_set():
+            await self._back()
         self._open[operation.id] = replies
         try:
-            await self._ready.wait()
-            self._deliver(operation).add_done_callback(_collected_elsewhere)
+            self._deliver(operation).add_done_callback(partial(_delivered, replies))
             while True:
                 reply = await replies.get()
-                if isinstance(reply, HostLost):
+                if isinstance(reply, Exception):
                     raise reply
                 if isinstance(reply, asyncio.Task):
                     await asyncio.shield(reply)
@@ -75,7 +87,15 @@ class Channel:
                 if reply.last:
                     return
         finally:
-            del self._open[operation.id]
+            self._open.pop(operation.id, None)
+
+    async def drain(self, seconds: float) -> None:
+        """Let the host's running work finish for this long, then cancel it; returns when all of it
+        has been answered."""
+        if self._ready.is_set():
+            with suppress(HostLost):
+                async for _ in self.ask("drain", "", seconds):
+                    pass
 
     async def close(self) -> None:
         self._collector.cancel()
@@ -94,8 +114,27 @@ class Channel:
             except ray.exceptions.RayActorError:
                 self._ready.clear()
                 self._fail()
-                await self._restore(self)
+                await self._restored()
                 self._ready.set()
+            except Exception:
+                log.exception("Replies of a host cannot be read")
+                self._fail()
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _restored(self) -> None:
+        while True:
+            try:
+                return await self._restore(self)
+            except (ray.exceptions.RayActorError, GreenroomError) as error:
+                # It died again meanwhile, or so did a shard.
+                log.warning("A host was lost and could not be restored yet: %s", error)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _back(self) -> None:
+        try:
+            await asyncio.wait_for(self._ready.wait(), RESTART_SECONDS)
+        except TimeoutError:
+            raise Unavailable("The agent's host is down; see the server's log.") from None
 
     def _dispatch(self, reply: Reply) -> None:
         replies = self._open.get(reply.operation)
@@ -108,12 +147,18 @@ class Channel:
                 replies.put_nowait(task)
         elif replies:
             replies.put_nowait(reply)
+        if reply.last:
+            self._open.pop(reply.operation, None)
 
     def _fail(self) -> None:
         for replies in self._open.values():
             replies.put_nowait(HostLost())
 
 
-def _collected_elsewhere(delivered: asyncio.Future[None]) -> None:
-    # A host that dies fails the collecting call too, and that one ends every operation.
-    delivered.cancelled() or delivered.exception()
+def _delivered(
+    replies: asyncio.Queue[Reply | Exception | asyncio.Task[None]], delivered: asyncio.Future[None]
+) -> None:
+    if delivered.cancelled() or (error := delivered.exception()) is None:
+        return
+    assert isinstance(error, Exception)
+    replies.put_nowait(HostLost() if isinstance(error, ray.exceptions.RayActorError) else error)

@@ -14,9 +14,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import ray
+
 from actors.channel import Channel
 from actors.store import Store
-from storage.errors import Busy
+from storage.errors import Busy, GreenroomError
 from storage.ids import SLOTS, slot_of
 
 Launch = Callable[[str, Callable[[Channel], Awaitable[None]]], Channel]
@@ -87,10 +89,9 @@ class Dedicated:
         self._spares = min(spares, limit)
         self._free: list[Channel] = []
         self._bound: OrderedDict[str, Binding] = OrderedDict()
-
-    @property
-    def channels(self) -> list[Channel]:
-        return [*(binding.channel for binding in self._bound.values()), *self._free]
+        self._binding = asyncio.Lock()
+        self._owning: dict[Channel, asyncio.Lock] = {}
+        self.channels: list[Channel] = []
 
     async def start(self) -> None:
         self._refill()
@@ -101,29 +102,38 @@ class Dedicated:
         Raises:
             Busy: every host has an agent with work in progress.
         """
-        binding = self._bound.get(agent_id)
-        if binding is None:
-            channel = self._room()
-            binding = Binding(channel, asyncio.ensure_future(self._own(channel, [agent_id])))
-            self._bound[agent_id] = binding
-            self._refill()
+        binding = self._bound.get(agent_id) or await self._bind(agent_id)
         self._bound.move_to_end(agent_id)
         try:
             await asyncio.shield(binding.owned)
-        except Exception:
+        except ray.exceptions.RayActorError:
+            pass  # It died. Its channel restores it and has what is asked for now wait.
+        except GreenroomError:
             if self._bound.get(agent_id) is binding:
                 self._free.append(self._bound.pop(agent_id).channel)
             raise
         return binding.channel
 
-    def _room(self) -> Channel:
+    async def _bind(self, agent_id: str) -> Binding:
+        async with self._binding:
+            if agent_id not in self._bound:
+                channel = await self._room()
+                self._bound[agent_id] = Binding(channel, asyncio.ensure_future(self._own(channel)))
+                self._refill()
+            return self._bound[agent_id]
+
+    async def _room(self) -> Channel:
         if not self._free and len(self._bound) < self._limit:
             self._add()
         if self._free:
             return self._free.pop()
-        for agent_id, binding in self._bound.items():
+        for agent_id, binding in list(self._bound.items()):
             if binding.owned.done() and not binding.channel.in_flight:
-                return self._bound.pop(agent_id).channel
+                # Whoever asks for this agent now waits until it is decided.
+                del self._bound[agent_id]
+                if await _released(binding.channel, agent_id):
+                    return binding.channel
+                self._bound[agent_id] = binding
         raise Busy(f"All {self._limit} hosts are at work; raise --hosts or try again.")
 
     def _refill(self) -> None:
@@ -131,10 +141,21 @@ class Dedicated:
             self._add()
 
     def _add(self) -> None:
-        self._free.append(self._launch(f"host-{len(self.channels)}", self._restore))
+        channel = self._launch(f"host-{len(self.channels)}", self._own)
+        self._owning[channel] = asyncio.Lock()
+        self.channels.append(channel)
+        self._free.append(channel)
 
-    async def _restore(self, channel: Channel) -> None:
-        await self._own(channel, [key for key, each in self._bound.items() if each.channel is channel])
+    async def _own(self, channel: Channel) -> None:
+        # One after the other, so that the host is not left with an older claim than the store has.
+        async with self._owning[channel]:
+            mine = [agent_id for agent_id, each in self._bound.items() if each.channel is channel]
+            await channel.host.own.remote(await self._store.claim(mine, "dedicated"))
 
-    async def _own(self, channel: Channel, agent_ids: list[str]) -> None:
-        await channel.host.own.remote(await self._store.claim(agent_ids, "dedicated"))
+
+async def _released(channel: Channel, agent_id: str) -> bool:
+    try:
+        released: bool = await channel.host.release.remote(agent_id)
+    except ray.exceptions.RayActorError:
+        return False
+    return released

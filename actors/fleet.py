@@ -20,10 +20,22 @@ from actors.directory import Dedicated, Directory, Partitions
 from actors.host import Host
 from actors.models import Provider
 from actors.options import Options
-from actors.protocol import AgentEdit, Announcement, CompactRequest, Done, Ended, Event, Failed, Made, Moved, SendRequest
+from actors.protocol import (
+    AgentEdit,
+    Announcement,
+    CompactRequest,
+    Delta,
+    Done,
+    Ended,
+    Event,
+    Failed,
+    Made,
+    Moved,
+    SendRequest,
+)
 from actors.shard_actor import ShardActor
 from actors.store import Store
-from storage.errors import Busy, GreenroomError, StoreError, Unavailable
+from storage.errors import Busy, GreenroomError, NotFound, StoreError, Unavailable
 from storage.records import (
     AgentQuery,
     Block,
@@ -42,6 +54,8 @@ SPARE_HOSTS = 2
 TRIES = 3
 """How often an operation is given to a host: once, and again when the host died under it."""
 HEALTH_SECONDS = 5.0
+SETTLED_AT_ONCE = 100
+SETTLE_AGAIN_SECONDS = 1.0
 STUCK_SECONDS = 30.0
 """A host that does not answer for so long is killed; Ray starts it again."""
 
@@ -64,12 +78,14 @@ class Fleet:
         self._hosts: list[Any] = []
         self._running = 0
         self._watch: asyncio.Task[None] | None = None
+        self._settling: set[asyncio.Task[None]] = set()
         self._closing = False
 
     # life
 
     async def start(self, progress: Callable[[str], None]) -> None:
-        """Start Ray, open the shards, start the hosts, close what a killed server left open.
+        """Start Ray, open the shards and start the hosts; what a killed server left open is seen to in the
+        background.
 
         Raises:
             StoreError: a shard cannot be opened; the message says which file and what to do.
@@ -89,17 +105,17 @@ class Fleet:
         else:
             self._directory = Partitions(self.store, self._launch, count)
         await self._directory.start()
-        await self._settle()
+        self._settle_soon()
         self._watch = asyncio.create_task(self._watch_hosts())
 
     async def close(self) -> None:
         """Let running steps finish within ``drain_seconds``, commit, and end every process."""
         self._closing = True
-        if self._watch:
-            self._watch.cancel()
+        for task in (self._watch, *self._settling):
+            if task:
+                task.cancel()
         channels = self._directory.channels if hasattr(self, "_directory") else []
-        drained = [channel.host.drain.remote(self.options.drain_seconds) for channel in channels]
-        await asyncio.gather(*drained, return_exceptions=True)
+        await asyncio.gather(*(channel.drain(self.options.drain_seconds) for channel in channels))
         await asyncio.gather(*(channel.close() for channel in channels))
         if hasattr(self, "store"):
             closed = [shard.close.remote() for shard in self.store.shards]
@@ -124,31 +140,57 @@ class Fleet:
         return shards
 
     def _launch(self, name: str, restore: Callable[[Channel], Awaitable[None]]) -> Channel:
+        async def restore_and_settle(channel: Channel) -> None:
+            await restore(channel)
+            self._settle_soon()
+
         actor = cluster.actor(Host, concurrency_groups={"control": 2}).options(scheduling_strategy="SPREAD")
         host = actor.remote(name, self.options, self._providers)
         self._hosts.append(host)
-        return Channel(host, restore, self._announce)
+        return Channel(host, restore_and_settle, self._announce)
+
+    def _settle_soon(self) -> None:
+        task = asyncio.create_task(self._settle())
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
 
     async def _settle(self) -> None:
-        """Wake the agents whose runs were open when the last server died: what was acknowledged
-        before it ran goes on, the rest is closed."""
-        query = RunQuery(statuses=["created", "running"], limit=1000)
-        while runs := await self.store.runs(query):
+        """Wake the agents whose runs were open when a process died: what was acknowledged before it
+        ran goes on, and what nobody has asked for again is closed."""
+        query = RunQuery(statuses=["created", "running"], limit=SETTLED_AT_ONCE)
+        while not self._closing and (runs := await self.store.runs(query)):
             agents = dict.fromkeys(run.agent_id for run in runs)
-            await asyncio.gather(*(self._ask("settle", agent_id) for agent_id in agents))
+            await asyncio.gather(*(self._settle_agent(agent_id) for agent_id in agents))
             query = query.model_copy(update={"after": runs[-1].id})
+
+    async def _settle_agent(self, agent_id: str) -> None:
+        while not self._closing:
+            try:
+                await self._ask("settle", agent_id)
+            except NotFound:
+                return  # It was deleted since.
+            except (Busy, Unavailable) as error:
+                log.warning("Agent %s could not be woken yet: %s", agent_id, error)
+                await asyncio.sleep(SETTLE_AGAIN_SECONDS)
+            else:
+                return
 
     async def _watch_hosts(self) -> None:
         while True:
             await asyncio.sleep(HEALTH_SECONDS)
-            for channel in self._directory.channels:
-                try:
-                    await asyncio.wait_for(_plain(channel.host.health.remote()), STUCK_SECONDS)
-                except TimeoutError:
-                    log.warning("A host has not answered for %d seconds; starting it again", STUCK_SECONDS)
-                    ray.kill(channel.host, no_restart=False)
-                except ray.exceptions.RayActorError:
-                    pass  # Its channel sees that too, and restores it.
+            await asyncio.gather(*(self._watch_host(channel.host) for channel in self._directory.channels))
+
+    async def _watch_host(self, host: Any) -> None:
+        try:
+            health = await asyncio.wait_for(_plain(host.health.remote()), STUCK_SECONDS)
+            stuck = health["lag_seconds"] > STUCK_SECONDS
+        except TimeoutError:
+            stuck = True
+        except ray.exceptions.RayActorError:
+            return  # Its channel sees that too, and restores it.
+        if stuck:
+            log.warning("A host has been stuck for %d seconds; starting it again", STUCK_SECONDS)
+            ray.kill(host, no_restart=False)
 
     # agents
 
@@ -221,6 +263,8 @@ class Fleet:
                     async for event in await self._open("send", agent_id, request, again=attempt > 0):
                         if isinstance(event, Failed) and isinstance(event.error, Moved):
                             break
+                        if isinstance(event, Delta):
+                            seen.add(event.message_id)
                         if isinstance(event, Made):
                             if event.message.id in seen:
                                 continue

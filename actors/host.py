@@ -111,16 +111,15 @@ class Host:
         """Wait for replies and take them."""
         return await self._outbox.take()
 
-    async def drain(self, seconds: float) -> int:
-        """Let running work finish for this long, cancel the rest; answers how much was cancelled."""
-        busy = [agent for agent in self._agents.values() if agent.busy]
-        waiting = [asyncio.create_task(agent.idle()) for agent in busy]
-        if waiting:
-            await asyncio.wait(waiting, timeout=seconds)
-        late = [agent for agent in busy if agent.busy]
-        await asyncio.gather(*(agent.stop() for agent in late))
-        await self._models.close()
-        return len(late)
+    async def release(self, agent_id: str) -> bool:
+        """Give an agent up, unless it has work to do; answers whether it is given up."""
+        agent = self._agents.get(agent_id)
+        if agent and agent.busy:
+            return False
+        self._epochs.pop(agent_id, None)
+        if agent:
+            self._forget(agent)
+        return True
 
     @ray.method(concurrency_group="control")
     async def health(self) -> dict[str, float]:
@@ -144,7 +143,7 @@ class Host:
             case "compact":
                 self._resident(operation.agent_id).post(operation.payload, emit)
             case "settle":
-                self._resident(operation.agent_id).post(None, emit)
+                self._spawn(operation, self._resident(operation.agent_id).settle())
             case "edit":
                 self._spawn(operation, self._resident(operation.agent_id).edit(operation.payload))
             case "delete":
@@ -155,6 +154,8 @@ class Host:
             case "refresh":
                 self._refresh(operation.payload)
                 emit(Done(None), last=True)
+            case "drain":
+                self._spawn(operation, self._drain(operation.payload))
 
     def _resident(self, agent_id: str) -> Agent:
         agent = self._agents.get(agent_id)
@@ -207,7 +208,19 @@ class Host:
         except NotFound:
             if not again:
                 raise
-        await self._drop(agent)
+        finally:
+            self._changed(agent, 0)
+
+    async def _drain(self, seconds: float) -> int:
+        """Let running work finish for this long, cancel the rest; answers how much was cancelled."""
+        busy = [agent for agent in self._agents.values() if agent.busy]
+        waiting = [asyncio.create_task(agent.idle()) for agent in busy]
+        if waiting:
+            await asyncio.wait(waiting, timeout=seconds)
+        late = [agent for agent in busy if agent.busy]
+        await asyncio.gather(*(agent.stop() for agent in late))
+        await self._models.close()
+        return len(late)
 
     # memory
 

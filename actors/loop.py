@@ -81,6 +81,8 @@ class Loop:
         """Requests to other agents that this run ends with."""
         self._inputs: list[Message] = []
         """Messages that are committed together with the next step."""
+        self._system = state.context[0]
+        """The stored system message when the model was last called."""
         if state.run and state.run.id == request.run_id:
             self.run = state.run
             self._take_up([each for each in state.context if each.run_id == self.run.id])
@@ -208,6 +210,11 @@ class Loop:
         except GreenroomError as error:
             await self._end_early(step, "failed", "error", error=error)
             raise
+        except Exception as error:
+            log.exception("A step of agent %s failed", self._agent.id)
+            unknown = GreenroomError("An unknown error occurred")
+            await self._end_early(step, "failed", "error", error=unknown)
+            raise unknown from error
 
     async def _ask(self, pieces: Pieces) -> tuple[Delta, Completion]:
         """Call the model; answers with what it was told as a system prompt, too. A prompt that does
@@ -216,6 +223,7 @@ class Loop:
         if self._full or self._too_long():
             compactions += await self._compact("post_step_context_check" if self._full else "context_window_exceeded")
         while True:
+            self._system = self._agent.state.context[0]
             prompt = Delta(system=self._agent.system(), compiled=compiled.versions(self._agent.blocks))
             request = self._model_request(prompt.system or "")
             streamed = self._request.reply == "tokens"
@@ -370,7 +378,8 @@ class Loop:
         if after.stop:
             run = closed(run, "completed" if after.stop in _COMPLETED else "failed", after.stop)
         delta = Delta(messages=messages, run=run, step=step)
-        if prompt.system != state.context[0].content:
+        # If it is another one by now, an edit has compiled it anew.
+        if state.context[0] is self._system and prompt.system != self._system.content:
             delta.system, delta.compiled = prompt.system, prompt.compiled
         if after.stop and (state.agent.message_buffer_autoclear or self._kind.autoclear):
             delta.context = [state.context[0].id]

@@ -116,11 +116,12 @@ class Operation:
 
     id: int
     """Names the operation in the replies to it."""
-    kind: Literal["send", "enqueue", "compact", "edit", "delete", "cancel", "settle", "refresh"]
+    kind: Literal["send", "enqueue", "compact", "edit", "delete", "cancel", "settle", "refresh", "drain"]
     agent_id: str
-    """Empty for ``refresh``, which tells a block's new version to every agent that has it."""
+    """Empty for what concerns the whole host: ``refresh``, which tells a block's new version to every
+    agent that has it, and ``drain``."""
     payload: Any = None
-    """:class:`SendRequest`, :class:`CompactRequest`, :class:`AgentEdit`, run ids or a block."""
+    """:class:`SendRequest`, :class:`CompactRequest`, :class:`AgentEdit`, run ids, a block, or seconds."""
     again: bool = False
     """The host that had it before died; what it did may be in the store already."""
 

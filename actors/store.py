@@ -144,7 +144,16 @@ class Store:
         return [by_id[each] for each in ids if each in by_id]
 
     async def create_block(self, block: Block) -> None:
-        await self.commit(Entry("blocks", block.id, 0, 0, blocks=[BlockWrite(block, None)]))
+        await self.commit_block(BlockWrite(block, None))
+
+    async def commit_block(self, write: BlockWrite) -> None:
+        """Commit a block's new version by itself. Raises StaleBlock."""
+        try:
+            await self.commit(Entry("blocks", write.block.id, 0, 0, blocks=[write]))
+        except StaleBlock:
+            # It may be there already: the shard died after it was committed, and it was sent again.
+            if await self.blocks([write.block.id]) != [write.block]:
+                raise
 
     async def edit_block(self, block_id: str, changes: dict[str, Any]) -> Block:
         """Change fields of a block, whoever else is changing it; answers the new version."""
@@ -153,7 +162,7 @@ class Store:
             version = {"version": old.version + 1, "updated_at": now(), "changed_by": {}}
             new = Block.model_validate({**old.model_dump(), **changes, **version})
             try:
-                await self.commit(Entry("blocks", block_id, 0, 0, blocks=[BlockWrite(new, old.version)]))
+                await self.commit_block(BlockWrite(new, old.version))
             except StaleBlock:
                 continue
             return new
