@@ -87,7 +87,8 @@ class Loop:
             self.run = state.run
             self._take_up([each for each in state.context if each.run_id == self.run.id])
         else:
-            self.run = next((each.run for each in state.queued if each.run.id == request.run_id), None) or Run(
+            queued = next((each.run for each in state.queued if each.run.id == request.run_id), None)
+            new = queued or Run(
                 id=request.run_id,
                 agent_id=agent.id,
                 status="created",
@@ -96,7 +97,7 @@ class Loop:
                 request=request.request_config,
                 metadata=request.metadata,
             )
-            self.run.status = "running"
+            self.run = new.model_copy(update={"status": "running"})
             self._inputs = list(request.messages)
             for message in self._inputs:
                 message.tokens = count(message.text(), self._llm.model)
