@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from actors import compiled, summary_prompts
 from actors.models import ModelError, ModelRequest, count, estimate_prompt
 from actors.prompt import to_chat
-from storage.errors import GreenroomError
+from storage.errors import Busy, GreenroomError
 from storage.ids import new_id
 from storage.records import Agent, Delta, LlmConfig, Message, Run, State, Step, now
 
@@ -65,7 +65,10 @@ class Settings(BaseModel):
     @classmethod
     def of(cls, agent: Agent, overrides: dict[str, Any] | None = None) -> "Settings":
         given = {**(agent.compaction_settings or {}), **(overrides or {})}
-        return cls.model_validate({name: value for name, value in given.items() if value is not None})
+        # Nothing else than this one can be told to be nothing.
+        return cls.model_validate(
+            {name: value for name, value in given.items() if value is not None or name == "clip_chars"}
+        )
 
     @property
     def slides(self) -> bool:
@@ -149,8 +152,9 @@ async def compact(
         step_id=step.id,
         tokens=count(text, llm.model),
     )
+    await agent.count_archival()
     async with agent.lock:
-        return await _commit(agent, run, step, summary, {each.id for each in evicted}, trigger, llm, tools)
+        return await _commit(agent, step, summary, {each.id for each in evicted}, trigger, llm, tools)
 
 
 def _evicted(messages: list[Message], settings: Settings, room: int) -> list[Message]:
@@ -171,7 +175,6 @@ def _evicted(messages: list[Message], settings: Settings, room: int) -> list[Mes
 
 async def _commit(
     agent: "LiveAgent",
-    run: Run,
     step: Step,
     summary: Message,
     evicted: set[str],
@@ -183,7 +186,9 @@ async def _commit(
     state = agent.state
     kept = [message for message in state.context[1:] if message.id not in evicted]
     context = [state.context[0], summary, *kept]
-    system = compiled.compile_text(state.agent, agent.blocks, state.history + 1, context)
+    system = compiled.compile_text(
+        state.agent, agent.blocks, state.history + 1, context, agent.archival
+    )
     shorter = State(agent=state.agent, context=context)
     summary.compaction = {
         "trigger": trigger,
@@ -229,9 +234,9 @@ async def _summarise(agent: "LiveAgent", requests: list[ModelRequest], settings:
     for request in requests:
         try:
             completion = await agent.models.complete(request)
-        except ModelError as error:
+        except (ModelError, Busy) as error:
             log.warning("%s could not summarise for agent %s: %s", request.llm.handle, agent.id, error)
-            step.error_type, step.error = error.error_type, error.message
+            step.error_type, step.error = error.code, error.message
             continue
         if text := (completion.text or "").strip():
             step.model, step.model_handle = request.llm.model, request.llm.handle

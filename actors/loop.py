@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from actors import compaction, compiled
+from actors.archival import ArchivalMemory
 from actors.models import Completion, ContextWindowExceeded, ModelError, ModelRequest, count
 from actors.offer import Offer, model_request
 from actors.packing import pack_heartbeat
@@ -15,9 +16,10 @@ from actors.pieces import Pieces
 from actors.protocol import Announcement, Ended, Failed, Made, SendRequest
 from actors.sleeptime import after_run
 from actors.tools import Memory, ToolContext, execute
+from actors.tools.execute import failed
 from actors.tools.memory_tools import MEMORY_TOOLS
 from actors.turns import Next, Turn, after_heartbeat_step, after_plain_step
-from storage.errors import GreenroomError, StaleBlock
+from storage.errors import ArchiveGone, GreenroomError, StaleBlock
 from storage.ids import new_id, slot_of
 from storage.records import (
     BlockWrite,
@@ -79,6 +81,7 @@ class Loop:
         """Whether the last step nearly filled the context window."""
         self._errands: list[tuple[str, SendRequest]] = []
         """Requests to other agents that this run ends with."""
+        self._archival = ArchivalMemory(state.agent, agent.archives)
         self._inputs: list[Message] = []
         """Messages that are committed together with the next step."""
         self._system = state.context[0]
@@ -123,13 +126,25 @@ class Loop:
 
     async def _end(self) -> None:
         if self._full and self._request.compaction_messages:
-            await self._compact("post_step_context_check")
+            await self._tidy()
         for agent_id, request in self._errands:
             self.announce(Announcement(agent_id=agent_id, request=request))
         self._emit(Ended(self.run, self._made, [request.run_id for _, request in self._errands]), last=True)
         if self._full:
             # The user need not wait for this; only the next message does.
+            await self._tidy()
+
+    async def _tidy(self) -> None:
+        """Make room in the context after a run. The run is over, whatever becomes of this."""
+        try:
             await self._compact("post_step_context_check")
+        except GreenroomError as error:
+            log.warning("The context of agent %s could not be made smaller: %s", self._agent.id, error)
+
+    @property
+    def _clears(self) -> bool:
+        """Whether nothing of a run stays in the context."""
+        return self._agent.state.agent.message_buffer_autoclear or self._kind.autoclear
 
     def announce(self, announcement: Announcement) -> None:
         """Have others told something, before this run is answered."""
@@ -223,6 +238,9 @@ class Loop:
         compactions = 0
         if self._full or self._too_long():
             compactions += await self._compact("post_step_context_check" if self._full else "context_window_exceeded")
+        self._archival = ArchivalMemory(self._agent.state.agent, self._agent.archives)
+        if not compiled.is_current(self._agent.state, self._agent.blocks):
+            await self._agent.count_archival()
         while True:
             self._system = self._agent.state.context[0]
             prompt = Delta(system=self._agent.system(), compiled=compiled.versions(self._agent.blocks))
@@ -306,6 +324,7 @@ class Loop:
         context = ToolContext(
             agent=self._agent.state.agent,
             memory=memory or Memory(self._agent.blocks, self._agent.id),
+            archival=self._archival,
             search=self._agent.store.messages,
             tools=self._tools,
         )
@@ -339,6 +358,9 @@ class Loop:
                 )
                 after = after_heartbeat_step if self._kind.heartbeats else after_plain_step
                 delta = self._delta(step, answer, answers, after(turn, self._rules), prompt)
+                if self._archival.changed:
+                    agent.archival = await self._archival.contents(agent.state.agent)
+                    compiled.recompile(agent.state, delta, agent.blocks, agent.archival)
                 if [block.id for block in memory.blocks] != agent.state.agent.block_ids:
                     delta.agent["block_ids"] = [block.id for block in memory.blocks]
                 if delta.run and delta.run.ended:
@@ -346,10 +368,16 @@ class Loop:
                     if group:
                         delta.agent["group"] = group.model_dump(mode="json")
                 try:
-                    await agent.commit(delta, writes)
+                    documents = self._archival.documents(agent.state.agent)
+                    delta.agent |= {"archive_ids": [each.document.id for each in documents]} if documents else {}
+                    await agent.commit(delta, writes, documents, self._archival.passages)
                     break
                 except StaleBlock:
                     await agent.refresh_blocks()
+                except ArchiveGone as error:
+                    inserts = [call for call in calls if call.name == "archival_memory_insert"]
+                    returns |= {call.id: failed(call, f"{error} Nothing was inserted.") for call in inserts}
+                    self._archival.forget()
         assert delta.run
         self.run = delta.run
         self._full = compaction.is_due(step.usage.total_tokens, self._llm)
@@ -382,7 +410,7 @@ class Loop:
         # If it is another one by now, an edit has compiled it anew.
         if state.context[0] is self._system and prompt.system != self._system.content:
             delta.system, delta.compiled = prompt.system, prompt.compiled
-        if after.stop and (state.agent.message_buffer_autoclear or self._kind.autoclear):
+        if after.stop and self._clears:
             delta.context = [state.context[0].id]
         return delta
 
@@ -448,9 +476,12 @@ class Loop:
         step.stop_reason = reason
         step.error_type, step.error = (error.code, error.message) if error else (None, None)
         self.run = closed(self.run, status, reason, error)
+        delta = Delta(messages=messages or [], run=self.run, step=step)
+        if self._clears:
+            delta.context = [self._agent.state.context[0].id]
         try:
             async with self._agent.lock:
-                await self._agent.commit(Delta(messages=messages or [], run=self.run, step=step))
+                await self._agent.commit(delta)
         except GreenroomError as problem:
             # The store keeps the run open; it is closed when the agent is loaded again.
             log.warning("The end of run %s could not be stored: %s", self.run.id, problem)

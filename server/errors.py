@@ -9,6 +9,7 @@ import orjson
 from aiohttp import web
 from pydantic import ValidationError
 
+from actors.compaction import SystemPromptTooLong
 from storage.errors import (
     Busy,
     Conflict,
@@ -22,6 +23,7 @@ from storage.errors import (
     StoreFull,
     Unavailable,
 )
+from storage.records import StopReason
 
 log = logging.getLogger("greenroom.server")
 
@@ -75,6 +77,7 @@ class Unsupported(GreenroomError):
 
 STATUS: Mapping[type[GreenroomError], int] = {
     InvalidArgument: 400,
+    SystemPromptTooLong: 400,
     Unauthorized: 401,
     Forbidden: 403,
     NotFound: 404,
@@ -111,6 +114,14 @@ def status_of(error: GreenroomError) -> int:
     if error.code.startswith("llm_"):
         return MODEL_STATUS.get(error.code, 500)
     return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+
+
+def reason_of(error: Exception) -> StopReason:
+    """Why a run stopped that failed with this error."""
+    if isinstance(error, SystemPromptTooLong):
+        return "context_window_overflow_in_system_prompt"
+    of_model = isinstance(error, GreenroomError) and error.code.startswith("llm_")
+    return "llm_api_error" if of_model else "error"
 
 
 def body_of(error: GreenroomError) -> dict[str, Any]:
@@ -158,7 +169,8 @@ def unknown(error: Exception, where: str) -> dict[str, Any]:
 def stream_error(error: Exception, run_id: str | None) -> dict[str, Any]:
     """An error as the ``error_message`` of an event stream that has already begun."""
     if isinstance(error, GreenroomError):
-        kind = error.code if error.code.startswith("llm_") else "internal_error"
+        named = error.code.startswith("llm_") or isinstance(error, SystemPromptTooLong)
+        kind = error.code if named else "internal_error"
         message, detail = error.message, getattr(error, "detail", None)
     else:
         body = unknown(error, "stream")

@@ -8,8 +8,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from server.errors import stream_error
-from storage.errors import GreenroomError
+from server.errors import reason_of, stream_error
 
 Frame = dict[str, Any]
 """The JSON object of one event. One whose ``message_type`` is ``error_message`` becomes an error event."""
@@ -108,7 +107,6 @@ class _Encoder:
         return event + b"data: " + orjson.dumps(item) + b"\n\n"
 
     def _encode_error(self, error: Exception) -> bytes:
-        of_model = isinstance(error, GreenroomError) and error.code.startswith("llm_")
-        reason = {"message_type": "stop_reason", "stop_reason": "llm_api_error" if of_model else "error"}
+        reason = {"message_type": "stop_reason", "stop_reason": reason_of(error)}
         frames = [] if self._stopped else [reason]
         return self.encode([*frames, stream_error(error, self._run_id), None])

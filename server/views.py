@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from actors import compiled
 from actors.tools.builtin import BY_ID
 from server.wire.agents import AgentState, agent_state
 from server.wire.common import PageParams
@@ -29,6 +30,19 @@ async def check_cursors(query: PageParams, find: Callable[[str], Awaitable[objec
     for cursor in (query.before, query.after):
         if cursor is not None:
             await find(cursor)
+
+
+async def with_current_prompt(fleet: "Fleet", agent_id: str, messages: list[Message]) -> list[Message]:
+    """The same messages, the agent's system message with the text that its next step would have.
+
+    Stored is what the last step had; memory may have changed since.
+    """
+    if all(message.role != "system" for message in messages):
+        return messages
+    loaded = await fleet.agent(agent_id)
+    system = loaded.state.context[0]
+    current = system.model_copy(update={"content": compiled.system_text(loaded.state, loaded.blocks)})
+    return [current if message.id == system.id else message for message in messages]
 
 
 async def find_messages(fleet: "Fleet", query: PageParams, **where: Any) -> list[Message]:

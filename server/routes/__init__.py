@@ -2,8 +2,10 @@
 
 from server.routes import (
     agent_blocks,
+    agent_context,
     agent_messages,
     agents,
+    block_versions,
     blocks,
     description,
     groups,
@@ -21,7 +23,9 @@ ALL: tuple[Routes, ...] = (
     agents.routes,
     agent_messages.routes,
     agent_blocks.routes,
+    agent_context.routes,
     blocks.routes,
+    block_versions.routes,
     tools.routes,
     runs.routes,
     steps.routes,

@@ -1,12 +1,13 @@
 """The blocks in an agent's core memory, by their labels."""
 
 from actors.protocol import AgentEdit
+from server.block_labels import check_label
 from server.routing import Routes, Server
 from server.views import view
 from server.wire.agents import EVERYTHING, AgentState, MemoryResponse, memory_response
 from server.wire.blocks import BlockResponse, ListAgentBlocks, UpdateBlock, block_response
 from server.wire.common import AgentId, BlockId, Key
-from storage.errors import Conflict, NotFound
+from storage.errors import NotFound
 from storage.records import Block, Loaded
 
 routes = Routes("agents.blocks")
@@ -38,8 +39,7 @@ async def update_agent_block(
     """Change a block of an agent; its label may change too."""
     loaded = await server.fleet.agent(agent_id)
     block = _labelled(loaded, block_label)
-    if body.label not in (None, block_label) and body.label in (other.label for other in loaded.blocks):
-        raise Conflict(f"Agent {agent_id} already has a block with label '{body.label}'")
+    await check_label(server.fleet, block, body.label)
     return block_response(await server.fleet.edit_block(block.id, body.fields()))
 
 

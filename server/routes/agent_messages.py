@@ -6,14 +6,17 @@ from typing import Any, Literal, cast
 from aiohttp import web
 
 from actors import agent_types
+from actors.compaction import SystemPromptTooLong
 from actors.models import ModelError
-from actors.protocol import AgentEdit, Ended, Event, Failed, SendRequest
+from actors.protocol import AgentEdit, CompactRequest, Ended, Event, Failed, SendRequest
 from server import sse
 from server.blueprint import input_message
-from server.errors import Unsupported
+from server.errors import Unsupported, reason_of
 from server.model_choice import find_model
 from server.routing import Routes, Server
+from server.views import with_current_prompt
 from server.wire.common import AgentId
+from server.wire.compaction import Compaction, CompactMessages
 from server.wire.messages import Display, LettaMessage, expand_all
 from server.wire.send import (
     CancelRuns,
@@ -75,7 +78,7 @@ async def list_agent_messages(server: Server, agent_id: AgentId, query: ListMess
     except NotFound:
         cursor = query.after or query.before
         raise NotFound(f"No message found with id '{cursor}' for agent '{agent_id}'") from None
-    return expand_all(found, display)
+    return expand_all(await with_current_prompt(server.fleet, agent_id, found), display)
 
 
 @routes.post("/v1/agents/{agent_id}/messages/cancel")
@@ -96,6 +99,27 @@ async def reset_messages(server: Server, agent_id: AgentId, body: ResetMessages)
         agent = (await server.fleet.agent(agent_id)).state.agent
         initial = agent_types.boot_messages(agent, now())
     await server.fleet.edit_agent(agent_id, AgentEdit(reset_messages=True, initial_messages=initial))
+
+
+@routes.post("/v1/agents/{agent_id}/summarize")
+async def compact_messages(server: Server, agent_id: AgentId, body: CompactMessages | None) -> Compaction:
+    """Summarise an agent's older messages now.
+
+    They leave its context and stay in its history. PATCH the agent with the `message_ids` that it had
+    before to undo it.
+    """
+    settings = body.compaction_settings if body else None
+    request = CompactRequest(
+        run_id=new_id("run", agent_id),
+        settings=settings.given() if settings else {},
+        llm=await find_model(server, settings.model) if settings and settings.model else None,
+    )
+    done = await server.fleet.compact(agent_id, request)
+    return {
+        "summary": done.summary.text(),
+        "num_messages_before": done.before,
+        "num_messages_after": done.after,
+    }
 
 
 async def _prepare(server: Server, agent_id: str, body: SendMessages) -> tuple[SendRequest, Display]:
@@ -170,7 +194,8 @@ def _frames(event: Event, renderer: Renderer) -> list[sse.Frame]:
     """What the client is told about an event of its run."""
     if isinstance(event, Failed):
         # Without a frame before it, the error would be an HTTP status, and clients would send again.
-        return [_frame(stop("llm_api_error"))] if isinstance(event.error, ModelError) else []
+        told = isinstance(event.error, ModelError | SystemPromptTooLong)
+        return [_frame(stop(reason_of(event.error)))] if told else []
     frames = [_frame(message) for message in renderer.render(event)]
     if isinstance(event, Ended):
         reason = event.run.stop_reason or "end_turn"

@@ -64,7 +64,12 @@ async def retrieve_agent(server: Server, agent_id: AgentId, query: RetrieveAgent
 
 @routes.patch("/v1/agents/{agent_id}")
 async def update_agent(server: Server, agent_id: AgentId, body: UpdateAgent) -> AgentState:
-    """Change an agent. Lists replace what was there."""
+    """Change an agent. Lists replace what was there.
+
+    `message_ids` says what is in the agent's context from now on: messages of its own history, the
+    system message first. Messages that had left the context can be brought back with it, so this is
+    also how a compaction is undone: with the ids that were in context before it.
+    """
     loaded = await server.fleet.edit_agent(agent_id, await _edit(server, agent_id, body))
     if body.enable_sleeptime:
         loaded = await add_sleeptime(server, loaded)
@@ -84,8 +89,6 @@ async def delete_agent(server: Server, agent_id: AgentId) -> Deleted:
 async def _edit(server: Server, agent_id: str, body: UpdateAgent) -> AgentEdit:
     """The commit that an update asks for."""
     check_supported(body)
-    if body.message_ids is not None:
-        raise Unsupported("`message_ids` is not supported by this server; reset-messages empties the context")
     agent = (await server.fleet.agent(agent_id)).state.agent
     fields = plain_fields(body)
     if "compaction_settings" in fields:
@@ -108,4 +111,4 @@ async def _edit(server: Server, agent_id: str, body: UpdateAgent) -> AgentEdit:
     if body.variables is not None:
         kept = secrets_of(body.variables, agent_id, agent.secrets)
         fields["secrets"] = [secret.model_dump(mode="json") for secret in kept]
-    return AgentEdit(set=fields)
+    return AgentEdit(set=fields, message_ids=body.message_ids)

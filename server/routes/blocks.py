@@ -1,5 +1,6 @@
 """Blocks: labelled text that agents have in their prompts."""
 
+from server.block_labels import check_label
 from server.errors import Unsupported
 from server.routing import Routes, Server
 from server.views import check_cursors, view
@@ -46,6 +47,7 @@ async def retrieve_block(server: Server, block_id: BlockId) -> BlockResponse:
 @routes.patch("/v1/blocks/{block_id}")
 async def update_block(server: Server, block_id: BlockId, body: UpdateBlock) -> BlockResponse:
     """Change a block. Every agent that has it sees the change at its next step."""
+    await check_label(server.fleet, await server.fleet.store.block(block_id), body.label)
     return block_response(await server.fleet.edit_block(block_id, body.fields()))
 
 

@@ -2,6 +2,7 @@
 
 from server.errors import Unsupported
 from server.routing import Routes, Server
+from server.views import with_current_prompt
 from server.wire.common import MessageId
 from server.wire.messages import Display, LettaMessage, expand, expand_all
 from server.wire.send import ListMessages
@@ -23,4 +24,8 @@ async def list_messages(server: Server, query: ListMessages) -> list[LettaMessag
 @routes.get("/v1/messages/{message_id}")
 async def retrieve_message(server: Server, message_id: MessageId) -> list[LettaMessage]:
     """Retrieve a message, as all the API messages that it is shown as."""
-    return expand(await server.fleet.store.message(message_id), Display())
+    message = await server.fleet.store.message(message_id)
+    if message.role == "system":
+        agent_id = await server.fleet.store.message_agent(message_id)
+        [message] = await with_current_prompt(server.fleet, agent_id, [message])
+    return expand(message, Display())

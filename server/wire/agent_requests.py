@@ -34,6 +34,7 @@ def _known_timezone(name: str) -> str:
 
 Name = Annotated[str, StringConstraints(pattern=r"^[\w '\-]+$", max_length=255)]
 Timezone = Annotated[str, StringConstraints(max_length=100), AfterValidator(_known_timezone)]
+MAX_IN_CONTEXT = 20_000
 Variables = Annotated[dict[Key, Text], Field(max_length=MAX_ITEMS)]
 
 
@@ -45,6 +46,9 @@ class CompactionSettings(Body):
     clip_chars: int | None = Field(None, ge=1, le=100_000_000)
     mode: CompactionMode = "sliding_window"
     sliding_window_percentage: float = Field(0.3, ge=0, le=1)
+
+    nullable = frozenset({"clip_chars"})
+    # Null means that a summary may be as long as it likes.
 
 
 class EmbeddingConfigInput(Body):
@@ -116,7 +120,7 @@ class CreateAgent(AgentFields):
 
 
 class UpdateAgent(AgentFields):
-    message_ids: list[str] | None = Field(None, max_length=MAX_ITEMS)
+    message_ids: list[Short] | None = Field(None, max_length=MAX_IN_CONTEXT)
     last_stop_reason: StopReason | None = None
     last_run_completion: AwareDatetime | None = None
     last_run_duration_ms: int | None = Field(None, ge=0)
