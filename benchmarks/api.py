@@ -22,13 +22,11 @@ class Api:
 
     Args:
         url: where the server listens.
-        model: handle for the agents that it creates.
     """
 
-    def __init__(self, url: str, model: str) -> None:
+    def __init__(self, url: str) -> None:
         self._url = f"{url}/v1/agents/"
         self._metrics_url = f"{url}/metrics"
-        self._model = model
         self._sent = 0
 
     async def __aenter__(self) -> Self:
@@ -40,10 +38,15 @@ class Api:
     ) -> None:
         await self._http.close()
 
-    async def create_agent(self, tags: list[str] | None = None) -> str:
-        """Create an agent with the usual two blocks; answers its id."""
+    async def create_agent(self, model: str, tags: list[str] | None = None) -> str:
+        """Create an agent with the usual two blocks; answers its id.
+
+        Args:
+            model: handle of the agent's model.
+            tags: to find it by.
+        """
         agent = {
-            "model": self._model,
+            "model": model,
             "memory_blocks": [{"label": "human", "value": HUMAN}, {"label": "persona", "value": PERSONA}],
             "tags": tags or [],
         }

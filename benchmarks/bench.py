@@ -41,7 +41,7 @@ class Plan:
 
 
 FULL = Plan((1, 8, 64, 512), 3, 2, 6, (1_000, 10_000), 200, (1, 8, 16))
-QUICK = Plan((1, 64, 512), 1, 2, 3, (100, 1_000), 50, (1, 4))
+QUICK = Plan((1, 64, 512), 1, 2, 3, (100, 1_000), 50, (1, 3))
 
 
 @dataclass(slots=True)
@@ -92,12 +92,11 @@ class Bench:
             yield Path(directory)
 
     @asynccontextmanager
-    async def server(self, data: Path, *, latency: int = 0, **settings: float) -> AsyncIterator[Target]:
+    async def server(self, data: Path, **settings: float) -> AsyncIterator[Target]:
         """Run a server.
 
         Args:
             data: its data directory.
-            latency: of the model that the client's agents use.
             settings: what differs from the defaults.
         """
         given = {"port": 0, "model_calls": MODEL_CALLS, "log_level": "warning", **settings}
@@ -105,7 +104,7 @@ class Bench:
         try:
             async with (
                 Command("serve", "--data", str(data), env=env) as process,
-                Api(process.url, MODELS[latency]) as api,
+                Api(process.url) as api,
             ):
                 yield Target(process, api)
         finally:

@@ -2,7 +2,7 @@
 
 import statistics
 
-from benchmarks.bench import Bench, Target
+from benchmarks.bench import MODELS, Bench, Target
 from benchmarks.load import Summary, closed_loop, each, summarize
 from benchmarks.messages import CREATING, Pool
 from benchmarks.resources import memory
@@ -23,7 +23,7 @@ async def _measure(bench: Bench, target: Target, shape: str) -> dict[int, Summar
     agents: list[str] = []
 
     async def create(_: int) -> float:
-        agents.append(await api.create_agent())
+        agents.append(await api.create_agent(MODELS[0]))
         return 0.0
 
     await each(create, range(count), CREATING)

@@ -42,12 +42,12 @@ class Pool:
             self._free.append(agent)
 
 
-async def new_agents(target: Target, count: int) -> list[str]:
+async def new_agents(target: Target, count: int, model: str) -> list[str]:
     """Create agents and send each its first message."""
     agents: list[str] = []
 
     async def create(_: int) -> float:
-        agents.append(await target.api.create_agent())
+        agents.append(await target.api.create_agent(model))
         return 0.0
 
     await each(create, range(count), CREATING)
@@ -57,12 +57,11 @@ async def new_agents(target: Target, count: int) -> list[str]:
 
 async def measure_messages(bench: Bench) -> None:
     """Messages a second at each level, for each model latency."""
-    async with bench.data_directory() as data:
+    async with bench.data_directory() as data, bench.server(data) as target:
         for latency in LATENCIES:
-            async with bench.server(data, latency=latency) as target:
-                for clients in bench.plan.levels:
-                    bench.say(f"messages: {clients} at once, model latency {latency} ms")
-                    bench.results.cells.append(await _cell(bench, target, "message", clients, latency))
+            for clients in bench.plan.levels:
+                bench.say(f"messages: {clients} at once, model latency {latency} ms")
+                bench.results.cells.append(await _cell(bench, target, "message", clients, latency))
     cells = {(cell.clients, cell.model_ms): cell for cell in bench.results.cells if cell.kind == "message"}
     bench.results.figures += _message_figures(cells)
 
@@ -122,9 +121,9 @@ async def _cell(bench: Bench, target: Target, kind: str, clients: int, latency: 
     measured: list[Sample] = []
     floors: list[Sample] = []
     meter = CpuMeter(target.process, model)
-    shape = {"warm_up": plan.warm_up, "seconds": plan.seconds, "spread": latency / 1000}
+    shape = {"warm_up": plan.warm_up, "seconds": plan.seconds, "spread": plan.warm_up / 2}
     for _ in range(plan.rounds):
-        agents = await new_agents(target, max(clients, POOL))
+        agents = await new_agents(target, max(clients, POOL), MODELS[latency])
         pool = Pool(agents, api.stream if kind == "stream" else api.send)
         with meter:
             measured.append(await closed_loop(pool.turn, clients, **shape))

@@ -26,6 +26,7 @@ def plot(cells: Sequence[Cell], path: Path) -> None:
     for axes, title in ((throughput, "messages a second"), (latency, "median latency, ms")):
         axes.set(xscale="log", yscale="log", xlabel="agents at once", title=title)
         axes.set_xticks(ticks, [str(tick) for tick in ticks])
+        axes.yaxis.set_major_formatter("{x:g}")
         axes.xaxis.minorticks_off()
         axes.grid(alpha=0.3)
         axes.legend(fontsize="small")

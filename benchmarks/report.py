@@ -80,11 +80,17 @@ def _loads(cells: Iterable[Cell]) -> str:
             *map(number, (cell.floor.per_second, cell.floor.p50, cell.floor.p99)),
             f"{cell.ratio:.2f}",
             number(cell.on_top),
-            "; ".join(f"{count} times {error}" for error, count in cell.measured.errors.items()) or "0",
+            _errors(cell),
         )
         for cell in cells
     ]
     return table(LOADS, rows)
+
+
+def _errors(cell: Cell) -> str:
+    told = [f"{count} times {error}" for error, count in cell.measured.errors.items()]
+    told += [f"floor: {count} times {error}" for error, count in cell.floor.errors.items()]
+    return "; ".join(told) or "0"
 
 
 def _by_role(head: str, amounts: dict[str, dict[str, float]]) -> str:
