@@ -4,13 +4,14 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from actors import compiled
+from actors.archives import Archives
 from actors.compaction import Compacted, Settings, compact
-from actors.edits import plan
+from actors.edits import deleted_archives, plan
 from actors.loop import Cancelled, Loop, closed
 from actors.models import Models
 from actors.offer import Offer
@@ -41,10 +42,12 @@ from storage.records import (
     Block,
     BlockWrite,
     Delta,
+    DocumentWrite,
     Entry,
     Loaded,
     Message,
     MessageQuery,
+    Passage,
     QueuedRun,
     Run,
     State,
@@ -120,6 +123,9 @@ class Agent:
         self._on_change = on_change
         self._on_block = on_block
         self._seq = 0
+        self.archives = Archives(store, models)
+        self.archival = compiled.NOTHING
+        """What its archive had in it when the system prompt was last compiled."""
         self._mailbox: deque[Job] = deque()
         self._worker: asyncio.Task[None] | None = None
         self._loading: asyncio.Task[None] | None = None
@@ -209,9 +215,10 @@ class Agent:
         try:
             await self.ready()
             async with self.lock:
-                delta, blocks = await plan(self.state, self.blocks, edit, self.store)
-                await self.commit(delta)
-                self._keep_newest(blocks)
+                change = await plan(self.state, self.blocks, edit, self.archives)
+                await self.commit(change.delta, documents=change.documents)
+                self.archival = change.archival
+                self._keep_newest(change.blocks)
             if edit.attach_blocks or "block_ids" in edit.set:
                 # Nobody told us of changes to blocks that were not ours yet.
                 await self.refresh_blocks()
@@ -225,7 +232,7 @@ class Agent:
         await self.ready()
         await self.stop(NotFound(f"Agent {self.id} was deleted."))
         async with self.lock:
-            await self._commit("delete", b"", [])
+            await self._commit("delete", b"", documents=await deleted_archives(self.state.agent, self.store))
         self.gone = True
 
     def refresh(self, block: Block) -> None:
@@ -259,16 +266,25 @@ class Agent:
 
     # what the step loop asks
 
-    async def commit(self, delta: Delta, writes: list[BlockWrite] | None = None) -> None:
+    async def commit(
+        self,
+        delta: Delta,
+        writes: Sequence[BlockWrite] = (),
+        documents: Sequence[DocumentWrite] = (),
+        passages: Sequence[Passage] = (),
+    ) -> None:
         """Make a change durable, then make it here. The lock must be held.
 
         Raises:
             StaleBlock: a block was changed by someone else; nothing is committed.
+            ArchiveGone: the archive of the passages was deleted; nothing is committed.
             Moved: the agent lives elsewhere by now; this activation is over.
         """
-        writes = writes or []
         kind = "step" if delta.step else "edit"
-        await self._commit(kind, delta.pack(), writes, delta.step.id if delta.step else None)
+        key = delta.step.id if delta.step else None
+        await self._commit(
+            kind, delta.pack(), writes=writes, documents=documents, passages=passages, key=key
+        )
         apply(self.state, delta)
         for write in writes:
             self._take(write)
@@ -291,7 +307,11 @@ class Agent:
 
     def system(self) -> str:
         """The system prompt for the memory as it is now."""
-        return compiled.system_text(self.state, self.blocks)
+        return compiled.system_text(self.state, self.blocks, self.archival)
+
+    async def count_archival(self) -> None:
+        """Look again what the archive has in it, for a system prompt that is to be compiled."""
+        self.archival = await self.archives.contents(self.state.agent)
 
     async def ready(self) -> None:
         """Wait until the state is loaded. Raises NotFound."""
@@ -351,7 +371,14 @@ class Agent:
         self._on_change(self, grown)
 
     async def _commit(
-        self, kind: Any, payload: bytes, writes: list[BlockWrite], key: str | None = None
+        self,
+        kind: Any,
+        payload: bytes,
+        *,
+        writes: Sequence[BlockWrite] = (),
+        documents: Sequence[DocumentWrite] = (),
+        passages: Sequence[Passage] = (),
+        key: str | None = None,
     ) -> None:
         entry = Entry(
             kind,
@@ -361,7 +388,9 @@ class Agent:
             payload,
             # Without a key of its own the commit still needs one: it is sent again when a shard dies.
             key or new_id("commit", self.id),
-            writes,
+            list(writes),
+            list(documents),
+            list(passages),
         )
         try:
             await self.store.commit(entry)

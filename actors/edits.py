@@ -1,30 +1,51 @@
 """Edits of an agent from outside: the commit that makes one."""
 
+from dataclasses import dataclass, field
 from typing import Any
 
 from actors import compiled
+from actors.archives import Archives, default_archive
 from actors.models import count
 from actors.protocol import AgentEdit
 from actors.store import Store
 from storage.errors import Conflict, InvalidArgument, NotFound
-from storage.records import Block, Delta, Message, State, now
+from storage.records import (
+    Agent,
+    AgentQuery,
+    Archive,
+    Block,
+    Contents,
+    Delta,
+    DocumentWrite,
+    Message,
+    State,
+    now,
+)
 
 
-async def plan(
-    state: State, blocks: list[Block], edit: AgentEdit, store: Store
-) -> tuple[Delta, list[Block]]:
-    """The delta that makes an edit, and the blocks that the agent has after it.
+@dataclass(slots=True)
+class Change:
+    """What an edit commits, and what the agent has after it."""
+
+    delta: Delta
+    blocks: list[Block]
+    archival: Contents
+    documents: list[DocumentWrite] = field(default_factory=list)
+
+
+async def plan(state: State, blocks: list[Block], edit: AgentEdit, archives: Archives) -> Change:
+    """The commit that makes an edit.
 
     Args:
         state: the agent as it is.
         blocks: its blocks.
 
     Raises:
-        NotFound: a block or a message is not there.
+        NotFound: a block, an archive or a message is not there.
         Conflict: two blocks would have the same label.
-        InvalidArgument: the messages cannot be a context.
+        InvalidArgument: the messages cannot be a context, or the agent has another archive.
     """
-    agent = state.agent
+    agent, store = state.agent, archives.store
     changes: dict[str, Any] = {**edit.set, "updated_at": now().isoformat()}
     tools = changes.get("tool_ids", agent.tool_ids)
     tools = [each for each in tools if each not in edit.detach_tools]
@@ -32,15 +53,53 @@ async def plan(
     after = await _blocks(state, blocks, edit, store)
     changes["block_ids"] = [block.id for block in after]
 
+    documents: list[DocumentWrite] = []
+    if edit.attach_archive or edit.detach_archive or edit.default_archive:
+        changes["archive_ids"] = await _archive_ids(agent, edit, archives, documents)
+
+    changed = agent.model_validate({**agent.model_dump(), **changes})
+    archival = await archives.contents(changed)
     delta = Delta(agent=changes)
     context = await _context(delta, state, edit, store)
     recompiled = edit.recompile or delta.context is not None or edit.set.keys() & compiled.FIELDS
-    if recompiled or after != blocks:
-        changed = agent.model_validate({**agent.model_dump(), **changes})
+    if recompiled or after != blocks or changed.archive_ids != agent.archive_ids:
         history = state.history + len(delta.messages)
-        delta.system = compiled.compile_text(changed, after, history, context)
+        delta.system = compiled.compile_text(changed, after, history, context, archival)
         delta.compiled = compiled.versions(after)
-    return delta, after
+    return Change(delta, after, archival, documents)
+
+
+async def _archive_ids(
+    agent: Agent, edit: AgentEdit, archives: Archives, documents: list[DocumentWrite]
+) -> list[str]:
+    """The agent's archive after an edit; one that is made for it goes to the documents."""
+    current = await archives.of(agent)
+    if current and current.id == edit.detach_archive:
+        current = None
+    if edit.attach_archive:
+        wanted = await archives.store.document(Archive, edit.attach_archive)
+        if current and current.id != wanted.id:
+            raise InvalidArgument(
+                f"Agent {agent.id} has archive {current.id} already, and an agent has at most one. "
+                "Detach it first."
+            )
+        current = wanted
+    if current is None and edit.default_archive:
+        current = default_archive(agent)
+        documents.append(DocumentWrite(current, None))
+    return [current.id] if current else []
+
+
+async def deleted_archives(agent: Agent, store: Store) -> list[DocumentWrite]:
+    """The archive that goes with a deleted agent: its own, unless another agent has it."""
+    own = [each for each in await store.documents(Archive, agent.archive_ids) if each.agent_id == agent.id]
+    writes = []
+    for archive in own:
+        having = await store.find_agents(AgentQuery(archive_id=archive.id, hidden=True, limit=2))
+        if having == [agent.id]:
+            gone = {"deleted": True, "version": archive.version + 1, "updated_at": now()}
+            writes.append(DocumentWrite(archive.model_copy(update=gone), archive.version))
+    return writes
 
 
 async def _blocks(state: State, blocks: list[Block], edit: AgentEdit, store: Store) -> list[Block]:

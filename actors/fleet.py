@@ -14,11 +14,12 @@ from typing import Any
 import ray
 
 from actors import cluster
+from actors.archives import Archives
 from actors.channel import Channel, HostLost
 from actors.compaction import Compacted
 from actors.directory import Dedicated, Directory, Partitions
 from actors.host import Host
-from actors.models import Provider
+from actors.models import Models, Provider
 from actors.options import Options
 from actors.protocol import (
     AgentEdit,
@@ -69,11 +70,18 @@ class Fleet:
     """
 
     store: Store
+    archives: Archives
 
     def __init__(self, options: Options, providers: list[Provider]) -> None:
         # The hosts get a copy: the server's settings have more in them, its password for one.
         self.options = Options(**options.model_dump(include=set(Options.model_fields)))
         self._providers = providers
+        self._models = Models(
+            providers,
+            calls=options.model_calls,
+            timeout=options.model_timeout,
+            retries=options.model_retries,
+        )
         self._directory: Directory
         self._hosts: list[Any] = []
         self._running = 0
@@ -97,6 +105,7 @@ class Fleet:
         cluster.start(options.ray_address, directory)
         progress(f"Opening the store in {directory}")
         self.store = Store(await self._open_shards(directory))
+        self.archives = Archives(self.store, self._models)
         dedicated = options.agents_per_actor == 1
         count = options.hosts or (DEDICATED_HOSTS if dedicated else max(1, (os.cpu_count() or 2) // 2))
         progress("Starting hosts")
@@ -117,6 +126,7 @@ class Fleet:
         channels = self._directory.channels if hasattr(self, "_directory") else []
         await asyncio.gather(*(channel.drain(self.options.drain_seconds) for channel in channels))
         await asyncio.gather(*(channel.close() for channel in channels))
+        await self._models.close()
         if hasattr(self, "store"):
             closed = [shard.close.remote() for shard in self.store.shards]
             await asyncio.gather(*closed, return_exceptions=True)

@@ -235,12 +235,12 @@ class Loop:
     async def _ask(self, pieces: Pieces) -> tuple[Delta, Completion]:
         """Call the model; answers with what it was told as a system prompt, too. A prompt that does
         not fit is made shorter."""
-        compactions = 0
-        if self._full or self._too_long():
-            compactions += await self._compact("post_step_context_check" if self._full else "context_window_exceeded")
         self._archival = ArchivalMemory(self._agent.state.agent, self._agent.archives)
         if not compiled.is_current(self._agent.state, self._agent.blocks):
             await self._agent.count_archival()
+        compactions = 0
+        if self._full or self._too_long():
+            compactions += await self._compact("post_step_context_check" if self._full else "context_window_exceeded")
         while True:
             self._system = self._agent.state.context[0]
             prompt = Delta(system=self._agent.system(), compiled=compiled.versions(self._agent.blocks))
@@ -358,9 +358,6 @@ class Loop:
                 )
                 after = after_heartbeat_step if self._kind.heartbeats else after_plain_step
                 delta = self._delta(step, answer, answers, after(turn, self._rules), prompt)
-                if self._archival.changed:
-                    agent.archival = await self._archival.contents(agent.state.agent)
-                    compiled.recompile(agent.state, delta, agent.blocks, agent.archival)
                 if [block.id for block in memory.blocks] != agent.state.agent.block_ids:
                     delta.agent["block_ids"] = [block.id for block in memory.blocks]
                 if delta.run and delta.run.ended:
@@ -368,16 +365,14 @@ class Loop:
                     if group:
                         delta.agent["group"] = group.model_dump(mode="json")
                 try:
-                    documents = self._archival.documents(agent.state.agent)
-                    delta.agent |= {"archive_ids": [each.document.id for each in documents]} if documents else {}
+                    documents = self._archival.attach(agent.state.agent, delta)
+                    await self._tell_of_archival(delta)
                     await agent.commit(delta, writes, documents, self._archival.passages)
                     break
                 except StaleBlock:
                     await agent.refresh_blocks()
                 except ArchiveGone as error:
-                    inserts = [call for call in calls if call.name == "archival_memory_insert"]
-                    returns |= {call.id: failed(call, f"{error} Nothing was inserted.") for call in inserts}
-                    self._archival.forget()
+                    returns |= self._not_inserted(calls, error)
         assert delta.run
         self.run = delta.run
         self._full = compaction.is_due(step.usage.total_tokens, self._llm)
@@ -387,6 +382,18 @@ class Loop:
             if message.role in ("assistant", "tool"):
                 self._made.append(message)
                 self._show(message)
+
+    async def _tell_of_archival(self, delta: Delta) -> None:
+        """Put into the system prompt what the step adds to the archive."""
+        if self._archival.changed:
+            self._agent.archival = await self._archival.contents(self._agent.state.agent)
+            compiled.recompile(self._agent.state, delta, self._agent.blocks, self._agent.archival)
+
+    def _not_inserted(self, calls: list[ToolCall], error: ArchiveGone) -> dict[str, ToolReturn]:
+        """What the model is told when the archive went away before the step could be committed."""
+        self._archival.forget()
+        inserts = [call for call in calls if call.name == "archival_memory_insert"]
+        return {call.id: failed(call, f"{error} Nothing was inserted; try again.") for call in inserts}
 
     def _delta(
         self, step: Step, answer: Message, returns: list[ToolReturn], after: Next, prompt: Delta

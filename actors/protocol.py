@@ -42,6 +42,11 @@ class AgentEdit(Record):
     """The context from now on: messages of the agent's own history, beginning with its system message."""
     recompile: bool = False
     """Compile the system message anew although nothing that it is made from has changed."""
+    attach_archive: str | None = None
+    """An agent has at most one."""
+    detach_archive: str | None = None
+    default_archive: bool = False
+    """Make an archive for the agent if it has none."""
     reset_messages: bool = False
     """Forget the context (not the history): only a fresh system message stays."""
     initial_messages: list[Message] = []

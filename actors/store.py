@@ -4,6 +4,7 @@ import asyncio
 import heapq
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import Any, TypeVar, cast
 
 import ray
@@ -18,10 +19,18 @@ from storage.records import (
     BlockQuery,
     BlockWrite,
     Committed,
+    Contents,
+    Document,
+    DocumentQuery,
+    DocumentWrite,
     Entry,
     Loaded,
     Message,
     MessageQuery,
+    Passage,
+    PassageHit,
+    PassageQuery,
+    PassageSearch,
     Run,
     RunQuery,
     Step,
@@ -31,6 +40,7 @@ from storage.records import (
 )
 
 T = TypeVar("T")
+D = TypeVar("D", bound=Document)
 
 RESTART_SECONDS = 60.0
 """How long to wait for a shard that Ray is starting again."""
@@ -188,6 +198,86 @@ class Store:
             total.update(counts)
         return total
 
+    # other documents
+
+    async def document(self, kind: type[D], document_id: str) -> D:
+        """Raises NotFound."""
+        found = await self.documents(kind, [document_id])
+        if not found:
+            raise NotFound(f"{kind.__name__} not found with id='{document_id}'")
+        return found[0]
+
+    async def documents(self, kind: type[D], ids: list[str]) -> list[D]:
+        """Current versions, in the order of the ids; those that do not exist are left out."""
+        groups: dict[int, list[str]] = {}
+        for each in ids:
+            groups.setdefault(self._index(each), []).append(each)
+        found = await asyncio.gather(*(self._point(i, "documents", group) for i, group in groups.items()))
+        by_id = {each.id: each for documents in found for each in documents if isinstance(each, kind)}
+        return [by_id[each] for each in ids if each in by_id]
+
+    async def create_document(self, document: Document) -> None:
+        await self._write_document(DocumentWrite(document, None))
+
+    async def edit_document(self, kind: type[D], document_id: str, changes: dict[str, Any]) -> D:
+        """Change fields of a document, whoever else is changing it; answers the new version."""
+        while True:
+            old = await self.document(kind, document_id)
+            version = {"version": old.version + 1, "updated_at": now()}
+            new = kind.model_validate({**old.model_dump(), **changes, **version})
+            try:
+                await self._write_document(DocumentWrite(new, old.version))
+            except StaleBlock:
+                continue
+            return new
+
+    async def _write_document(self, write: DocumentWrite) -> None:
+        await self.commit(Entry("documents", write.document.id, 0, 0, documents=[write]))
+
+    async def find_documents(self, kind: type[D], query: DocumentQuery) -> list[D]:
+        pages = await self._everywhere("find_documents", query)
+        merged: list[Document] = _merge(pages, query, lambda document: document.id)
+        return [document for document in merged if isinstance(document, kind)]
+
+    # passages
+
+    async def write_passages(self, passages: list[Passage]) -> None:
+        """Insert passages of one archive, and delete those that say so; all or none.
+
+        Raises:
+            ArchiveGone: their archive does not exist.
+        """
+        if passages:
+            await self.commit(Entry("documents", passages[0].archive_id, 0, 0, passages=passages))
+
+    async def passages(self, query: PassageQuery) -> list[Passage]:
+        """Passages of an archive, in the order asked for. Raises NotFound for an unknown cursor."""
+        assert query.archive_id
+        found: list[Passage] = await self._point(self._index(query.archive_id), "passages", query)
+        return found
+
+    async def passage(self, passage_id: str) -> Passage:
+        """Raises NotFound."""
+        found: list[Passage] = await self._point(self._index(passage_id), "load_passages", [passage_id])
+        if not found:
+            raise NotFound(f"Passage not found with id='{passage_id}'")
+        return found[0]
+
+    async def contents(self, archive_id: str) -> Contents:
+        """What an archive has in it."""
+        found: Contents = await self._point(self._index(archive_id), "contents", archive_id)
+        return found
+
+    async def search_passages(self, search: PassageSearch) -> list[PassageHit]:
+        """The passages that match best, the best first; without a query, the newest."""
+        if search.archive_id:
+            hits: list[PassageHit] = await self._point(
+                self._index(search.archive_id), "search_passages", search
+            )
+            return hits
+        pages = await self._everywhere("search_passages", search)
+        return heapq.nlargest(search.limit, (hit for page in pages for hit in page), key=_rank)
+
     # history
 
     async def messages(self, query: MessageQuery) -> list[Message]:
@@ -244,6 +334,10 @@ def _merge(pages: list[list[T]], query: Any, key: Callable[[T], str]) -> list[T]
     if query.before and not query.after:
         return rows[-query.limit :]
     return rows[: query.limit]
+
+
+def _rank(hit: PassageHit) -> tuple[float, datetime, str]:
+    return hit.score, hit.passage.created_at, hit.passage.id
 
 
 def _patient(method: Any) -> Callable[[list[Any]], Awaitable[Any]]:

@@ -5,7 +5,7 @@ import inspect
 import uuid
 from types import ModuleType
 
-from actors.tools import conversation, declared, memory_tools, schema
+from actors.tools import archival, conversation, declared, memory_tools, schema
 from storage.records import Tool
 
 _TYPES = {
@@ -52,7 +52,7 @@ def _id(name: str) -> str:
 
 def _table() -> dict[str, Tool]:
     sources: dict[ModuleType, str] = {
-        module: inspect.getsource(module) for module in (conversation, memory_tools, declared)
+        module: inspect.getsource(module) for module in (conversation, archival, memory_tools, declared)
     }
     tools = {}
     for tool_type, names in _TYPES.items():

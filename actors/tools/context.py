@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from actors.archival import ArchivalMemory
 from actors.tools.memory import Memory
 from storage.records import Agent, Message, MessageQuery, Tool, now
 
@@ -14,6 +15,7 @@ class ToolContext:
 
     agent: Agent
     memory: Memory
+    archival: ArchivalMemory
     search: Callable[[MessageQuery], Awaitable[list[Message]]]
     """Finds messages in the whole history."""
     tools: dict[str, Tool]

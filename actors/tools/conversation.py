@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, Literal
 
 from actors.packing import zone
 from actors.tools.context import ToolContext
+from actors.tools.moments import moment
 from storage.records import Message, MessageQuery
 
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60))
@@ -55,8 +56,8 @@ async def conversation_search(
         descending=True,
         roles=wanted,
         words=query.split() if query else [],
-        start=_moment("start_date", start_date, timezone),
-        end=_moment("end_date", end_date, timezone, end_of_day=True),
+        start=moment("start_date", start_date, timezone),
+        end=moment("end_date", end_date, timezone, end_of_day=True),
     )
     messages = await context.search(query_) if wanted else []
     results = [_result(message, context) for message in reversed(messages)]
@@ -95,20 +96,6 @@ def _ago(age: timedelta) -> str:
         if seconds >= size:
             return f"{seconds // size}{unit} ago"
     return f"{seconds}s ago"
-
-
-def _moment(parameter: str, text: str | None, timezone: str, end_of_day: bool = False) -> datetime | None:
-    if not text:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-        if end_of_day and len(text) == len("YYYY-MM-DD"):
-            moment += timedelta(days=1, microseconds=-1)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=zone(timezone))).astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise ValueError(
-            f"Invalid {parameter} format: {text}. Use ISO 8601 format (YYYY-MM-DD or YYYY-MM-DDTHH:MM)"
-        ) from error
 
 
 CONVERSATION_TOOLS: dict[str, Callable[..., Awaitable[Any]]] = {

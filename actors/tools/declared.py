@@ -8,36 +8,6 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 
-def archival_memory_insert(content: str, tags: list[str] | None = None) -> None:
-    """Store a passage in your archival memory, which is outside your context and without limit.
-
-    Args:
-        content: Text that can be understood on its own when it is found again.
-        tags: Words to find the passage by later.
-    """
-
-
-def archival_memory_search(
-    query: str,
-    *,
-    tags: list[str] | None = None,
-    tag_match_mode: Literal["any", "all"] = "any",
-    top_k: int | None = 5,
-    start_datetime: str | None = None,
-    end_datetime: str | None = None,
-) -> None:
-    """Search your archival memory by meaning.
-
-    Args:
-        query: What to look for, in plain words.
-        tags: Only find passages that have these tags.
-        tag_match_mode: Whether a passage must have any or all of the tags.
-        top_k: How many passages to return at most.
-        start_datetime: Earliest time, as YYYY-MM-DD or YYYY-MM-DDTHH:MM.
-        end_datetime: Latest time in the same format.
-    """
-
-
 def send_message_to_agent_and_wait_for_reply(message: str, other_agent_id: str) -> None:
     """Send a message to another agent and wait for its reply.
 

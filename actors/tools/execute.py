@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 
 from actors.tools import schema
+from actors.tools.archival import ARCHIVAL_TOOLS
 from actors.tools.builtin import BY_ID
 from actors.tools.context import ToolContext
 from actors.tools.conversation import CONVERSATION_TOOLS
@@ -74,6 +75,6 @@ async def _run(tool: Tool, arguments: dict[str, Any], context: ToolContext) -> A
     if tool.id in BY_ID:
         if edit := MEMORY_TOOLS.get(tool.name):
             return edit(context.memory, **arguments)
-        if talk := CONVERSATION_TOOLS.get(tool.name):
-            return await talk(context, **arguments)
+        if work := (CONVERSATION_TOOLS | ARCHIVAL_TOOLS).get(tool.name):
+            return await work(context, **arguments)
     raise ValueError(f"this version of the server does not run the tool {tool.name}")

@@ -25,7 +25,7 @@ class History:
         return self.messages
 
 
-def make_context(history=None, timezone="UTC", **tools):
+def make_context(history=None, timezone="UTC", archival=None, **tools):
     llm = LlmConfig(
         model="m", model_endpoint_type="openai", context_window=8000, handle="p/m", provider_name="p"
     )
@@ -40,7 +40,12 @@ def make_context(history=None, timezone="UTC", **tools):
     )
     block = Block(id="block-1", label="human", value="Name: Sarah", created_at=NOON, updated_at=NOON)
     return ToolContext(
-        agent=agent, memory=Memory([block]), search=history or History(), tools=BUILTIN | tools, at=NOON
+        agent=agent,
+        memory=Memory([block]),
+        archival=archival,
+        search=history or History(),
+        tools=BUILTIN | tools,
+        at=NOON,
     )
 
 
@@ -116,7 +121,7 @@ async def test_an_unknown_tool_is_answered_with_the_known_ones():
 
 @pytest.mark.parametrize(
     ("name", "arguments"),
-    [("archival_memory_insert", {"content": "x"}), ("fetch_webpage", {"url": "https://x"})],
+    [("web_search", {"query": "x"}), ("fetch_webpage", {"url": "https://x"})],
 )
 async def test_a_tool_that_this_version_does_not_run_says_so(name, arguments):
     returned = await call(make_context(), name, arguments)
