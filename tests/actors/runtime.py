@@ -34,12 +34,13 @@ from tests.strict_history import violations
 
 SECONDS = 30
 """How long a condition may take to come true."""
-HOLD = re.compile(r"\bhold (\w+)")
+HOLD = re.compile(r"\bhold (?P<name>\w+)(?: at call (?P<call>\d+))?")
 
 
 class Endpoint:
     """The scripted model behind HTTP. It notes what it is sent and whether a strict provider would
-    take it. A message that says ``hold NAME`` is answered once NAME is released."""
+    take it. A message that says ``hold NAME`` is answered once NAME is released; with ``hold NAME at
+    call 2`` only the second call for it waits."""
 
     def __init__(self) -> None:
         self.prompts: list[list[dict[str, Any]]] = []
@@ -58,8 +59,10 @@ class Endpoint:
             self.problems += violations(messages)
             # What was said before and not answered comes in the same turn, as earlier paragraphs.
             if held := HOLD.search(read(messages, []).user.rpartition("\n\n")[2]):
-                self.calls[held[1]] += 1
-                await self._gate(held[1]).wait()
+                name, call = held["name"], held["call"]
+                self.calls[name] += 1
+                if call is None or self.calls[name] == int(call):
+                    await self._gate(name).wait()
         response: web.StreamResponse = await handler(request)
         return response
 
