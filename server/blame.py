@@ -37,6 +37,7 @@ class Walk:
         self._last = newest
         self._open = {place: place for place in range(len(self.lines))}
         """Where in the last version each line is whose writer is not found yet."""
+        self._close()
 
     @property
     def oldest(self) -> Block:
@@ -45,9 +46,7 @@ class Walk:
 
     @property
     def over(self) -> bool:
-        """Whether there is nothing more to find, or to look at."""
-        if not self._open or self._last.version == 0:
-            self._write(self._open)
+        """Whether every writer is found, or enough was looked at."""
         return not self._open or self.walked >= VERSIONS or self.characters >= CHARACTERS
 
     def back(self, versions: Iterable[Block]) -> None:
@@ -65,9 +64,15 @@ class Walk:
         self._last = older
         self.walked += 1
         self.characters += len(older.value)
+        self._close()
+
+    def _close(self) -> None:
+        if self._last.version == 0:
+            self._write(self._open)
+            self._open = {}
 
     def _write(self, places: Iterable[int]) -> None:
-        for place in list(places):
+        for place in places:
             self.writers[self._open[place]] = self._last
 
 
