@@ -18,8 +18,6 @@ from storage.sql import statements
 from storage.vectors import Vectors
 from storage.versions import version_row
 
-DERIVED_AT_ONCE = 64
-
 _SQL = statements("history")
 _TABLES = ("agent", "message", "step", "run", "block", "block_version", "document", "passage")
 _HEADS = ("block_head", "document_head")
@@ -96,9 +94,9 @@ class History:
         """Take over what the log has got."""
         self._pending.extend(rows)
 
-    def derive(self) -> list[LogRow]:
-        """Derive the oldest pending entries, in one transaction, and return them."""
-        rows = list(islice(self._pending, DERIVED_AT_ONCE))
+    def derive(self, count: int) -> list[LogRow]:
+        """Derive the ``count`` oldest pending entries, in one transaction, and return them."""
+        rows = list(islice(self._pending, count))
         try:
             self._write(rows, rows[-1].lsn)
         except Exception as error:  # noqa: BLE001 - payloads may be broken in any way

@@ -83,7 +83,7 @@ class Shard:
         self._passages = Passages(database, self._vectors)
         self._history = History(database, derived, self._vectors)
         self._listing = Listing(database, index, shards)
-        unfinished = database.rows(_SQL["unfinished"], {"lsn": min(derived, folded)})
+        unfinished = database.rows(_SQL["unfinished"], {"derived": derived, "folded": folded})
         rows = [read_row(row) for row in unfinished]
         underived = [row for row in rows if row.lsn > derived]
         self._states.restore([row for row in rows if row.lsn > folded and row.of_agent])

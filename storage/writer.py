@@ -18,7 +18,7 @@ from storage.database import Database, utc
 from storage.documents import Documents
 from storage.errors import Busy, GreenroomError, InvalidArgument, StoreError, StoreFull
 from storage.fence import Draft, Fence
-from storage.history import DERIVED_AT_ONCE, History
+from storage.history import History
 from storage.ids import uuid_of
 from storage.log import BlockVersion, DocumentVersion, LogRow, pack_passages, pack_versions
 from storage.records import Committed, Entry
@@ -32,8 +32,9 @@ QUEUE_BYTES = 32 << 20
 TICK_SECONDS = 0.05
 LINGER_SECONDS = 0.1
 """Entries wait this long for others to be derived with."""
+DERIVED_AT_ONCE = 64
 BACKLOG = 1_024
-"""More underived entries than this are derived even while commits wait."""
+"""More underived entries than this are derived even while commits wait, all that are too many at once."""
 QUIET_SECONDS = 1.0
 """After this long without a commit, tails are folded that need not be."""
 WATERMARK_SECONDS = 1.0
@@ -305,7 +306,8 @@ class Writer:
         return not busy and (pending >= DERIVED_AT_ONCE or moment - self._last_commit > LINGER_SECONDS)
 
     def _derive(self) -> None:
-        self._documents.derived(self._history.derive())
+        count = max(DERIVED_AT_ONCE, self._history.pending - BACKLOG)
+        self._documents.derived(self._history.derive(count))
         with self._changed:
             self._changed.notify_all()
 

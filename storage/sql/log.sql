@@ -6,10 +6,14 @@ select derived, folded from progress
 select greatest(coalesce((select max(lsn) from step_log), 0), (select max(derived) from progress))
 
 -- name: unfinished
--- What was not folded or not derived when the shard stopped, in order.
-select lsn, stream, seq, epoch, kind, key, payload, blocks, documents, passages
+-- What was not folded or not derived when the shard stopped, in order. Folding needs the payload only.
+select
+    lsn, stream, seq, epoch, kind, key, payload,
+    if(lsn > $derived, blocks, null),
+    if(lsn > $derived, documents, null),
+    if(lsn > $derived, passages, null)
 from step_log
-where lsn > $lsn
+where lsn > least($derived, $folded)
 order by lsn
 
 -- name: claims

@@ -2,7 +2,7 @@
 
 import threading
 
-from storage import history, writer
+from storage import writer
 from storage.records import BlockQuery, Delta, MessageQuery
 from tests.storage.made import WAIT, Committer, make_block, open_shard, until, write_block
 
@@ -10,6 +10,9 @@ from tests.storage.made import WAIT, Committer, make_block, open_shard, until, w
 def test_an_agent_that_is_folded_while_it_is_loaded(shard, monkeypatch):
     monkeypatch.setattr(writer, "QUIET_SECONDS", 1000)
     ann = Committer(shard)
+    with monkeypatch.context() as sooner:
+        sooner.setattr(writer, "QUIET_SECONDS", 0)
+        until(lambda: not shard._states.unfolded)
     for number in range(5):
         ann.say(f"{number}")
     read = shard._database.rows
@@ -29,7 +32,7 @@ def test_an_agent_that_is_folded_while_it_is_loaded(shard, monkeypatch):
 
 
 def test_a_block_whose_older_version_is_derived_first(shard, monkeypatch):
-    monkeypatch.setattr(history, "DERIVED_AT_ONCE", 2)
+    monkeypatch.setattr(writer, "DERIVED_AT_ONCE", 2)
     turns = threading.Semaphore(0)
     monkeypatch.setattr(
         shard._writer, "_derive_now", lambda *_: shard._history.pending and turns.acquire(blocking=False)

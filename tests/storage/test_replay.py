@@ -15,7 +15,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from storage import documents, history, state, writer
+from storage import documents, state, writer
 from storage.errors import NotFound
 from storage.records import (
     AgentQuery,
@@ -178,7 +178,7 @@ def pace(request, monkeypatch) -> None:
         monkeypatch.setattr(state, "HEADS", 2)
         monkeypatch.setattr(state, "FOLDED_AT_ONCE", 2)
         monkeypatch.setattr(documents, "VERSIONS", 2)
-        monkeypatch.setattr(history, "DERIVED_AT_ONCE", 3)
+        monkeypatch.setattr(writer, "DERIVED_AT_ONCE", 3)
         monkeypatch.setattr(writer, "QUIET_SECONDS", 0)
         monkeypatch.setattr(writer, "LINGER_SECONDS", 0)
         monkeypatch.setattr(writer, "BACKLOG", 4)
