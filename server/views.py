@@ -32,6 +32,14 @@ async def check_cursors(query: PageParams, find: Callable[[str], Awaitable[objec
             await find(cursor)
 
 
+async def current_prompt(fleet: "Fleet", loaded: Loaded) -> str:
+    """The system prompt that the agent's next step would have."""
+    state, blocks = loaded.state, loaded.blocks
+    if compiled.is_current(state, blocks):
+        return state.context[0].text()
+    return compiled.system_text(state, blocks, await fleet.archives.contents(state.agent))
+
+
 async def with_current_prompt(fleet: "Fleet", agent_id: str, messages: list[Message]) -> list[Message]:
     """The same messages, the agent's system message with the text that its next step would have.
 
@@ -41,7 +49,7 @@ async def with_current_prompt(fleet: "Fleet", agent_id: str, messages: list[Mess
         return messages
     loaded = await fleet.agent(agent_id)
     system = loaded.state.context[0]
-    current = system.model_copy(update={"content": compiled.system_text(loaded.state, loaded.blocks)})
+    current = system.model_copy(update={"content": await current_prompt(fleet, loaded)})
     return [current if message.id == system.id else message for message in messages]
 
 

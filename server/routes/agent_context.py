@@ -8,6 +8,7 @@ from server.blueprint import input_message
 from server.errors import Unsupported
 from server.model_choice import find_model
 from server.routing import Routes, Server
+from server.views import current_prompt
 from server.wire.common import AgentId, Object
 from server.wire.context import ContextWindowOverview, Recompile, RetrieveContext, context_overview
 from server.wire.send import MessageCreate, SendMessages
@@ -28,9 +29,13 @@ async def retrieve_context(
     if query.conversation_id not in (None, "default"):
         raise Unsupported("Conversations are not supported by this server")
     loaded = await server.fleet.agent(agent_id)
-    state, blocks = loaded.state, loaded.blocks
-    schemas = Offer(state.agent).schemas()
-    return context_overview(state, blocks, compiled.system_text(state, blocks), schemas, archival=0)
+    return context_overview(
+        loaded.state,
+        loaded.blocks,
+        await current_prompt(server.fleet, loaded),
+        Offer(loaded.state.agent).schemas(),
+        await server.fleet.archives.contents(loaded.state.agent),
+    )
 
 
 @routes.post("/v1/agents/{agent_id}/recompile")
@@ -38,8 +43,8 @@ async def recompile_agent(server: Server, agent_id: AgentId, query: Recompile) -
     """Compile an agent's system prompt anew, and answer with it; with `dry_run` it is not stored."""
     if query.dry_run:
         loaded = await server.fleet.agent(agent_id)
-        state = loaded.state
-        return compiled.compile_text(state.agent, loaded.blocks, state.history, state.context)
+        state, archival = loaded.state, await server.fleet.archives.contents(loaded.state.agent)
+        return compiled.compile_text(state.agent, loaded.blocks, state.history, state.context, archival)
     loaded = await server.fleet.edit_agent(agent_id, AgentEdit(recompile=True))
     return loaded.state.context[0].text()
 
@@ -61,6 +66,6 @@ async def preview_raw_payload(server: Server, agent_id: AgentId, body: SendMessa
             raise InvalidArgument("Only messages can be previewed, not approvals")
         inputs.append(input_message(agent_id, given))
     llm = await find_model(server, body.override_model) if body.override_model else state.agent.llm_config
-    system = body.override_system or compiled.system_text(state, loaded.blocks)
+    system = body.override_system or await current_prompt(server.fleet, loaded)
     request = model_request(state, system, inputs, llm, Offer(state.agent))
     return build(request, llm.model_endpoint_type, stream=body.streaming and body.stream_tokens)

@@ -10,7 +10,7 @@ from actors.models import count
 from actors.prompt.system import memory_section, metadata_section
 from actors.tools import rules
 from server.wire.common import Query, Short
-from storage.records import Agent, Block, Message, State, now
+from storage.records import Agent, Block, Contents, Message, State, now
 
 
 class InternalMessage(TypedDict):
@@ -69,7 +69,7 @@ class Recompile(Query):
 
 
 def context_overview(
-    state: State, blocks: list[Block], system: str, schemas: list[dict[str, Any]], archival: int
+    state: State, blocks: list[Block], system: str, schemas: list[dict[str, Any]], archival: Contents
 ) -> ContextWindowOverview:
     """The parts of an agent's next prompt and their sizes in tokens.
 
@@ -78,7 +78,7 @@ def context_overview(
         blocks: its memory.
         system: its system prompt, compiled from that memory.
         schemas: function schemas of the tools on offer.
-        archival: passages in its archival memory.
+        archival: what its archive has in it.
     """
     agent, messages = state.agent, state.context[1:]
     model, recall = agent.llm_config.model, state.history - len(state.context)
@@ -87,7 +87,9 @@ def context_overview(
         "system": agent.system,
         "core_memory": memory_section(agent, blocks),
         "tool_usage_rules": rules.render(agent.tool_rules),
-        "external_memory_summary": metadata_section(agent, recall=recall, at=now(), archival=archival),
+        "external_memory_summary": metadata_section(
+            agent, recall=recall, at=now(), archival=archival.passages, archive_tags=archival.tags
+        ),
         "summary_memory": "\n".join(message.text() for message in summaries),
         "functions_definitions": orjson.dumps(schemas).decode() if schemas else "",
     }
@@ -98,7 +100,7 @@ def context_overview(
         "context_window_size_max": agent.llm_config.context_window,
         "context_window_size_current": sum(tokens.values()) + said,
         "num_messages": len(state.context),
-        "num_archival_memory": archival,
+        "num_archival_memory": archival.passages,
         "num_recall_memory": state.history,
         "num_tokens_external_memory_summary": tokens["external_memory_summary"],
         "external_memory_summary": texts["external_memory_summary"],
