@@ -34,14 +34,12 @@ RESULTS = Path(__file__).parent / "results"
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("scenarios", nargs=-1, type=click.Choice([*SCENARIOS]), metavar="[SCENARIO]...")
-@click.option(
-    "--quick", is_flag=True, help="Small numbers, once, in about two minutes: to see that it works."
-)
+@click.option("--quick", is_flag=True, help="Small numbers, once, in a few minutes: to see that it works.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     default=RESULTS,
-    help="Directory for server.json, .md and .svg (server-quick.* with --quick).  [default: results]",
+    help="Directory for server.json, .md and .svg (-quick.* with --quick).  [default: benchmarks/results]",
 )
 @click.option(
     "--temporary",
