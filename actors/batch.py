@@ -53,7 +53,7 @@ class Batcher(Generic[Item, Result]):
                 results: Sequence[Any]
                 try:
                     results = await self._send([item for item, _ in batch])
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 - who waits for the items raises it
                     results = [error] * count
                 for (_, future), result in zip(batch, results, strict=True):
                     if future.done():

@@ -33,6 +33,7 @@ SUMMARIZER_MODELS = {
 }
 """By provider, the model that summarises unless the agent says otherwise; else its own."""
 
+Mode = Literal["sliding_window", "all", "self_compact_all", "self_compact_sliding_window"]
 Trigger = Literal["post_step_context_check", "context_window_exceeded", "requested"]
 
 
@@ -56,7 +57,7 @@ class Settings(BaseModel):
     """Whether the prompt says that the model has agreed to it, which keeps some models to it."""
     clip_chars: int | None = Field(50_000, ge=1)
     """Characters of the summary, at most."""
-    mode: Literal["sliding_window", "all", "self_compact_all", "self_compact_sliding_window"] = "sliding_window"
+    mode: Mode = "sliding_window"
     """Whether the newest messages stay, and whether the agent's own context is summarised by the
     agent itself (``self``) or a transcript of it by another."""
     sliding_window_percentage: float = Field(0.3, ge=0, le=1)
@@ -100,61 +101,128 @@ def context_tokens(state: State, system: str, tools: list[dict[str, Any]]) -> in
     return fixed + sum(message.tokens for message in state.context[1:])
 
 
-async def compact(
-    agent: "LiveAgent",
-    run: Run,
-    *,
-    trigger: Trigger,
-    settings: Settings,
-    llm: LlmConfig,
-    tools: list[dict[str, Any]],
-    by: LlmConfig | None = None,
-) -> Compacted | None:
-    """Summarise older messages and commit the shorter context.
+@dataclass(slots=True)
+class Compaction:
+    """A compaction of one agent.
 
     Args:
         agent: whose context it is.
-        run: the run that this is a step of.
-        trigger: what it is done for.
-        settings: how.
         llm: the agent's model, whose context window counts.
         tools: the function schemas that the agent's prompt has.
+        settings: how it is done.
         by: the model that summarises, rather than the one that the settings imply.
-
-    Returns:
-        ``None`` when there is nothing that could go.
-
-    Raises:
-        SystemPromptTooLong: no compaction can make the prompt fit.
     """
-    state, system = agent.state, agent.system()
-    fixed = context_tokens(State(agent=state.agent), system, tools)
-    if fixed > llm.context_window:
-        raise SystemPromptTooLong(
-            f"The system prompt and tools of agent {agent.id} take about {fixed} tokens, its context "
-            f"window is {llm.context_window}. Shorten its prompt or blocks, detach tools, or raise "
-            "context_window_limit."
+
+    agent: "LiveAgent"
+    llm: LlmConfig
+    tools: list[dict[str, Any]]
+    settings: Settings
+    by: LlmConfig | None = None
+
+    async def make(self, run: Run, trigger: Trigger) -> Compacted | None:
+        """Summarise older messages and commit the shorter context, as a step of this run; the run
+        too, if it has ended.
+
+        Returns:
+            ``None`` when there is nothing that could go.
+
+        Raises:
+            SystemPromptTooLong: no compaction can make the prompt fit.
+        """
+        evicted = _evicted(self.agent.state.context[1:], self.settings, self._room())
+        if not evicted:
+            return None
+        requests = self._requests(evicted)
+        step = _step(self.agent, run, requests[0].llm)
+        text = await self._summarise(requests, step)
+        summary = Message(
+            id=new_id("message", self.agent.id),
+            role="summary",
+            created_at=now(),
+            content=text,
+            run_id=run.id,
+            step_id=step.id,
+            tokens=count(text, self.llm.model),
         )
-    room = int((1 - settings.sliding_window_percentage) * llm.context_window) - fixed
-    evicted = _evicted(state.context[1:], settings, room)
-    if not evicted:
-        return None
-    summarizer = by or _summarizer(state.agent, settings, llm)
-    requests = _requests(agent, evicted, settings, llm, tools, summarizer)
-    step = _step(agent, run, requests[0].llm)
-    text = await _summarise(agent, requests, settings, step)
-    summary = Message(
-        id=new_id("message", agent.id),
-        role="summary",
-        created_at=now(),
-        content=text,
-        run_id=run.id,
-        step_id=step.id,
-        tokens=count(text, llm.model),
-    )
-    await agent.count_archival()
-    async with agent.lock:
-        return await _commit(agent, step, summary, {each.id for each in evicted}, trigger, llm, tools)
+        await self.agent.count_archival()
+        async with self.agent.lock:
+            delta = self._delta(summary, {each.id for each in evicted}, trigger)
+            delta.step, delta.run = step, run if run.ended else None
+            before = len(self.agent.state.context)
+            await self.agent.commit(delta)
+            return Compacted(summary, before, len(self.agent.state.context))
+
+    def _room(self) -> int:
+        """Tokens that messages may take after the compaction."""
+        agent, window = self.agent, self.llm.context_window
+        fixed = context_tokens(State(agent=agent.state.agent), agent.system(), self.tools)
+        if fixed > window:
+            raise SystemPromptTooLong(
+                f"The system prompt and tools of agent {agent.id} take about {fixed} tokens, its context "
+                f"window is {window}. Shorten its prompt or blocks, detach tools, or raise "
+                "context_window_limit."
+            )
+        return int((1 - self.settings.sliding_window_percentage) * window) - fixed
+
+    def _requests(self, messages: list[Message]) -> list[ModelRequest]:
+        """Ways to get a summary, best first: from the agent itself if it is to do it, from the
+        summarising model, from the agent's own model."""
+        agent = self.agent.state.agent
+        summarizer = self.by or _summarizer(agent, self.settings, self.llm)
+        requests = [_transcript_request(agent, messages, self.settings, summarizer)]
+        if self.settings.by_itself:
+            requests.insert(0, self._own_request(messages))
+        if summarizer.handle != self.llm.handle:
+            requests.append(_transcript_request(agent, messages, self.settings, self.llm))
+        return requests
+
+    def _own_request(self, messages: list[Message]) -> ModelRequest:
+        # The prompt begins like that of the step before, so the provider has most of it in its cache.
+        instruction = self.settings.prompt or summary_prompts.of_mode(self.settings.mode)
+        chat = to_chat(messages, self.agent.state.agent, system=self.agent.system())
+        chat.append({"role": "user", "content": instruction})
+        llm = _with(self.llm, self.settings)
+        return ModelRequest(llm=llm, messages=chat, tools=self.tools, user=self.agent.id)
+
+    async def _summarise(self, requests: list[ModelRequest], step: Step) -> str:
+        """The first summary that one of the requests gets; a note in its place when none does, because
+        an agent must not fall silent over this."""
+        for request in requests:
+            try:
+                completion = await self.agent.models.complete(request)
+            except (ModelError, Busy) as error:
+                log.warning("%s did not summarise for agent %s: %s", request.llm.handle, self.agent.id, error)
+                step.error_type, step.error = error.code, error.message
+                continue
+            if text := (completion.text or "").strip():
+                step.model, step.model_handle = request.llm.model, request.llm.handle
+                step.usage = completion.usage
+                return clip(text, self.settings.clip_chars)
+        return summary_prompts.NO_SUMMARY
+
+    def _delta(self, summary: Message, evicted: set[str], trigger: Trigger) -> Delta:
+        # The context may have changed while the summary was written; what was added since stays.
+        agent, state = self.agent, self.agent.state
+        kept = [message for message in state.context[1:] if message.id not in evicted]
+        context = [state.context[0], summary, *kept]
+        delta = Delta(
+            messages=[summary],
+            context=[message.id for message in context],
+            system=compiled.compile_text(
+                state.agent, agent.blocks, state.history + 1, context, agent.archival
+            ),
+            compiled=compiled.versions(agent.blocks),
+        )
+        shorter = State(agent=state.agent, context=context)
+        summary.compaction = {
+            "trigger": trigger,
+            "context_tokens_before": context_tokens(state, agent.system(), self.tools),
+            "context_tokens_after": context_tokens(shorter, delta.system or "", self.tools),
+            "context_window": self.llm.context_window,
+            "messages_count_before": len(state.context),
+            "messages_count_after": len(context),
+        }
+        return delta
 
 
 def _evicted(messages: list[Message], settings: Settings, room: int) -> list[Message]:
@@ -171,78 +239,6 @@ def _evicted(messages: list[Message], settings: Settings, room: int) -> list[Mes
             return messages[:cut]
         share += EVICTED_MORE
     return messages
-
-
-async def _commit(
-    agent: "LiveAgent",
-    step: Step,
-    summary: Message,
-    evicted: set[str],
-    trigger: Trigger,
-    llm: LlmConfig,
-    tools: list[dict[str, Any]],
-) -> Compacted:
-    # The context may have changed while the summary was written; what was added since stays.
-    state = agent.state
-    kept = [message for message in state.context[1:] if message.id not in evicted]
-    context = [state.context[0], summary, *kept]
-    system = compiled.compile_text(
-        state.agent, agent.blocks, state.history + 1, context, agent.archival
-    )
-    shorter = State(agent=state.agent, context=context)
-    summary.compaction = {
-        "trigger": trigger,
-        "context_tokens_before": context_tokens(state, agent.system(), tools),
-        "context_tokens_after": context_tokens(shorter, system, tools),
-        "context_window": llm.context_window,
-        "messages_count_before": len(state.context),
-        "messages_count_after": len(context),
-    }
-    delta = Delta(
-        messages=[summary],
-        context=[message.id for message in context],
-        system=system,
-        compiled=compiled.versions(agent.blocks),
-        step=step,
-    )
-    before = len(state.context)
-    await agent.commit(delta)
-    return Compacted(summary, before, len(context))
-
-
-def _requests(
-    agent: "LiveAgent",
-    messages: list[Message],
-    settings: Settings,
-    llm: LlmConfig,
-    tools: list[dict[str, Any]],
-    summarizer: LlmConfig,
-) -> list[ModelRequest]:
-    """Ways to get a summary, best first: from the agent itself if it is to do it, from the
-    summarising model, from the agent's own model."""
-    requests = [_transcript_request(agent.state.agent, messages, settings, summarizer)]
-    if settings.by_itself:
-        requests.insert(0, _own_request(agent, messages, settings, llm, tools))
-    if summarizer.handle != llm.handle:
-        requests.append(_transcript_request(agent.state.agent, messages, settings, llm))
-    return requests
-
-
-async def _summarise(agent: "LiveAgent", requests: list[ModelRequest], settings: Settings, step: Step) -> str:
-    """The first summary that one of the requests gets; a note in its place when none does, because an
-    agent must not fall silent over this."""
-    for request in requests:
-        try:
-            completion = await agent.models.complete(request)
-        except (ModelError, Busy) as error:
-            log.warning("%s could not summarise for agent %s: %s", request.llm.handle, agent.id, error)
-            step.error_type, step.error = error.code, error.message
-            continue
-        if text := (completion.text or "").strip():
-            step.model, step.model_handle = request.llm.model, request.llm.handle
-            step.usage = completion.usage
-            return clip(text, settings.clip_chars)
-    return summary_prompts.NO_SUMMARY
 
 
 def clip(text: str, limit: int | None) -> str:
@@ -266,23 +262,13 @@ def _transcript_request(
     return ModelRequest(llm=_with(llm, settings), messages=chat, tools=[], user=agent.id)
 
 
-def _own_request(
-    agent: "LiveAgent",
-    messages: list[Message],
-    settings: Settings,
-    llm: LlmConfig,
-    tools: list[dict[str, Any]],
-) -> ModelRequest:
-    # The prompt begins like that of the step before, so the provider has most of it in its cache.
-    instruction = settings.prompt or summary_prompts.of_mode(settings.mode)
-    chat = to_chat(messages, agent.state.agent, system=agent.system())
-    chat.append({"role": "user", "content": instruction})
-    return ModelRequest(llm=_with(llm, settings), messages=chat, tools=tools, user=agent.id)
-
-
 def _with(llm: LlmConfig, settings: Settings) -> LlmConfig:
     given = settings.model_settings or {}
-    changes = {"parallel_tool_calls": False, "response_format": None, "max_tokens": given.get("max_output_tokens")}
+    changes = {
+        "parallel_tool_calls": False,
+        "response_format": None,
+        "max_tokens": given.get("max_output_tokens"),
+    }
     if given.get("temperature") is not None:
         changes["temperature"] = given["temperature"]
     return llm.model_copy(update=changes)

@@ -35,7 +35,7 @@ def new_id(prefix: str, near: str | None = None) -> str:
         prefix: what it names: ``agent``, ``message``, ``run``, ``step``, ``block``, ...
         near: an id whose slot the new one shares; without it the slot is random.
     """
-    global _last
+    global _last  # noqa: PLW0603 - the clock of this process
     slot = int(near[-3:], 16) if near else int.from_bytes(os.urandom(2)) % SLOTS
     with _lock:
         now, count = max(time.time_ns() // 1_000_000, _last[0]), 0

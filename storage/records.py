@@ -457,7 +457,11 @@ def apply(state: State, delta: Delta) -> None:
             agent.last_run_duration_ms = (delta.run.total_duration_ns or 0) // 1_000_000
             agent.updated_at = delta.run.completed_at or agent.updated_at
     state.queued += delta.queued
-    for message in delta.messages:
+    _remember_keys(state, delta.messages)
+
+
+def _remember_keys(state: State, messages: list[Message]) -> None:
+    for message in messages:
         if message.role == "user" and message.otid and message.run_id:
             state.keys[message.otid] = message.run_id
     while len(state.keys) > RECENT_KEYS:
