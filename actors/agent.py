@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from actors import compiled
 from actors.archives import Archives
-from actors.compaction import Compacted, Settings, compact
+from actors.compaction import Compacted, Compaction, Settings
 from actors.edits import deleted_archives, plan
 from actors.loop import Cancelled, Loop, closed
 from actors.models import Models
@@ -456,7 +456,6 @@ class Agent:
 
     async def _compact(self, request: CompactRequest) -> Compacted:
         agent = self.state.agent
-        settings = Settings.of(agent, request.settings)
         run = Run(
             id=request.run_id,
             agent_id=self.id,
@@ -464,15 +463,9 @@ class Agent:
             created_at=now(),
             metadata={"run_type": "compaction"},
         )
-        done = await compact(
-            self,
-            run,
-            trigger="requested",
-            settings=settings,
-            llm=agent.llm_config,
-            tools=Offer(agent).schemas(),
-            by=request.llm,
-        )
+        settings = Settings.of(agent, request.settings)
+        compaction = Compaction(self, agent.llm_config, Offer(agent).schemas(), settings, request.llm)
+        done = await compaction.make(closed(run, "completed", "end_turn"), "requested")
         if done is None:
             raise InvalidArgument("There are no messages in context that could be summarised.")
         if done.after >= done.before:

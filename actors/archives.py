@@ -49,7 +49,7 @@ class Archives:
             ModelError: the embedding model failed.
         """
         for passage in passages:
-            _check_text(passage.text)
+            check_text(passage.text)
         vectors = await self._embed(archive, [passage.text for passage in passages])
         for passage, vector in zip(passages, vectors, strict=True):
             passage.vector = vector
@@ -68,7 +68,7 @@ class Archives:
             InvalidArgument: the query is empty, or its vector has another size than the archive's.
             ModelError: the embedding model failed.
         """
-        _check_text(search.query)
+        check_text(search.query)
         [vector] = await self._embed(archive, [search.query])
         return await self.store.search_passages(
             search.model_copy(update={"archive_id": archive.id, "vector": vector})
@@ -113,7 +113,8 @@ def new_passage(
     )
 
 
-def _check_text(text: str) -> None:
+def check_text(text: str) -> None:
+    """Raises InvalidArgument for a text that is empty or too long to be embedded."""
     if not text.strip():
         raise InvalidArgument("The text is empty.")
     if (tokens := count(text)) > PASSAGE_TOKENS:

@@ -240,7 +240,8 @@ class Loop:
             await self._agent.count_archival()
         compactions = 0
         if self._full or self._too_long():
-            compactions += await self._compact("post_step_context_check" if self._full else "context_window_exceeded")
+            due: compaction.Trigger = "post_step_context_check" if self._full else "context_window_exceeded"
+            compactions += await self._compact(due)
         while True:
             self._system = self._agent.state.context[0]
             prompt = Delta(system=self._agent.system(), compiled=compiled.versions(self._agent.blocks))
@@ -277,10 +278,8 @@ class Loop:
             # What stays under these settings is still too long.
             settings.mode = "all"
         self._compacted = True
-        work = compaction.compact(
-            self._agent, self.run, trigger=trigger, settings=settings, llm=self._llm, tools=self._schemas()
-        )
-        done = await self._interruptible(work)
+        work = compaction.Compaction(self._agent, self._llm, self._schemas(), settings)
+        done = await self._interruptible(work.make(self.run, trigger))
         if done and self._request.compaction_messages:
             self._made.append(done.summary)
             self._show(done.summary)
