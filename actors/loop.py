@@ -324,7 +324,7 @@ class Loop:
             agent=self._agent.state.agent,
             memory=memory or Memory(self._agent.blocks, self._agent.id),
             archival=self._archival,
-            search=self._agent.store.messages,
+            search=self._agent.store.search_messages,
             tools=self._tools,
         )
         return await execute(call, context)

@@ -24,9 +24,11 @@ from storage.records import (
     DocumentQuery,
     DocumentWrite,
     Entry,
+    Hit,
     Loaded,
     Message,
     MessageQuery,
+    MessageSearch,
     Passage,
     PassageHit,
     PassageQuery,
@@ -37,6 +39,7 @@ from storage.records import (
     StepQuery,
     VersionQuery,
     now,
+    ranked,
 )
 
 T = TypeVar("T")
@@ -86,16 +89,17 @@ class Store:
     async def _point(self, index: int, method: str, *arguments: Any) -> Any:
         return await self._points[index]((method, arguments))
 
+    async def _alone(self, index: int, method: str, *arguments: Any) -> Any:
+        """A call that goes past the batches, so that a long one does not hold up point reads."""
+        [answer] = await _patient(self.shards[index].read)([(method, arguments)])
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
     async def _everywhere(self, method: str, *arguments: Any) -> list[Any]:
-        # Listings go past the batches, so that a long one does not hold up point reads.
-        results = await asyncio.gather(
-            *(_patient(shard.read)([(method, arguments)]) for shard in self.shards)
+        return await asyncio.gather(
+            *(self._alone(index, method, *arguments) for index in range(len(self.shards)))
         )
-        answers = [result[0] for result in results]
-        for answer in answers:
-            if isinstance(answer, Exception):
-                raise answer
-        return answers
 
     # agents
 
@@ -288,6 +292,14 @@ class Store:
         pages = await self._everywhere("messages", query)
         merged = list(heapq.merge(*pages, key=lambda message: message.id))
         return merged[-query.limit :] if query.descending else merged[: query.limit]
+
+    async def search_messages(self, search: MessageSearch) -> list[Hit]:
+        """The messages that match best, best first; see ``MessageSearch``."""
+        if search.agent_id:
+            found: list[Hit] = await self._alone(self._index(search.agent_id), "search_messages", search)
+            return found
+        pages = await self._everywhere("search_messages", search)
+        return ranked((hit for page in pages for hit in page), search.limit)
 
     async def message(self, message_id: str) -> Message:
         found: Message = await self._point(self._index(message_id), "message", message_id)

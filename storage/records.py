@@ -5,8 +5,8 @@ An agent's life is a log of :class:`Delta`, one per commit. :func:`apply` folds 
 rows, and wherever a past state is rebuilt.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, Self
 
@@ -686,6 +686,42 @@ class MessageQuery(Page):
     """All of these must occur, in any case."""
     start: datetime | None = None
     end: datetime | None = None
+
+
+class MessageSearch(BaseModel):
+    """The messages that match best, of one agent or of all. Of system and tool messages there is nothing
+    to be found."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    query: str = ""
+    """Any of its words, best matches first; words in double quotes as a phrase. Empty: the newest."""
+    agent_id: str | None = None
+    roles: list[Literal["user", "assistant", "summary", "reasoning"]] = []
+    """``reasoning`` is an assistant's, apart from what it says. Without any, all of them."""
+    start: datetime | None = None
+    end: datetime | None = None
+    limit: int = Field(50, ge=1, le=1000)
+
+
+@dataclass(slots=True)
+class Hit:
+    """A message that was found."""
+
+    message: Message
+    agent_id: str
+    role: str
+    """As in a search's ``roles``: which of the message's texts was found."""
+    score: float
+    """Higher is better; 0 where nothing was to be matched."""
+    rank: int = 0
+    """Its place, from 1, among the matches; 0 where nothing was to be matched."""
+
+
+def ranked(hits: Iterable[Hit], limit: int) -> list[Hit]:
+    """The best of hits, perhaps of several shards, best first; of equally good ones the newest."""
+    best = sorted(hits, key=lambda hit: (hit.score, hit.message.id), reverse=True)[:limit]
+    return [replace(hit, rank=hit.rank and place) for place, hit in enumerate(best, 1)]
 
 
 class RunQuery(Page):

@@ -33,9 +33,11 @@ from storage.records import (
     Document,
     DocumentQuery,
     Entry,
+    Hit,
     Loaded,
     Message,
     MessageQuery,
+    MessageSearch,
     Passage,
     PassageHit,
     PassageQuery,
@@ -46,6 +48,7 @@ from storage.records import (
     StepQuery,
     VersionQuery,
 )
+from storage.search import Search
 from storage.sql import statements
 from storage.state import States
 from storage.vectors import Vectors
@@ -89,6 +92,7 @@ class Shard:
         self._states.restore([row for row in rows if row.lsn > folded and row.of_agent])
         self._documents.committed(underived)
         self._history.committed(underived)
+        self._search = Search(database, database.path.with_suffix(".search"), lambda: self._history.derived)
         fence = Fence(database, self._states, self._documents)
         self._writer = Writer(
             database,
@@ -161,6 +165,7 @@ class Shard:
     def close(self) -> None:
         """Write what is queued, then let go of the files."""
         self._writer.close()
+        self._search.close()
         self._database.close()
         self._watermark.close()
 
@@ -336,6 +341,11 @@ class Shard:
         """
         return self._current().messages(query)
 
+    def search_messages(self, query: MessageSearch) -> list[Hit]:
+        """The messages that match best, best first."""
+        self._writer.catch_up()
+        return self._search.messages(query)
+
     def message(self, message_id: str) -> Message:
         """Raises NotFound."""
         return self._current().message(message_id)
@@ -379,6 +389,7 @@ class Shard:
             "tail_bytes": self._states.tail_bytes,
             "unfolded_agents": self._states.unfolded,
             "underived_entries": self._history.pending,
+            "unindexed_entries": self._search.pending,
             "unreadable_entries": self._history.unreadable,
             "vector_bytes": self._vectors.bytes,
             "newest_entry": self._writer.newest,

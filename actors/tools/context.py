@@ -6,7 +6,7 @@ from datetime import datetime
 
 from actors.archival import ArchivalMemory
 from actors.tools.memory import Memory
-from storage.records import Agent, Message, MessageQuery, Tool, now
+from storage.records import Agent, Hit, MessageSearch, Tool, now
 
 
 @dataclass(slots=True)
@@ -16,7 +16,7 @@ class ToolContext:
     agent: Agent
     memory: Memory
     archival: ArchivalMemory
-    search: Callable[[MessageQuery], Awaitable[list[Message]]]
+    search: Callable[[MessageSearch], Awaitable[list[Hit]]]
     """Finds messages in the whole history."""
     tools: dict[str, Tool]
     """The agent's tools by name."""

@@ -1,6 +1,5 @@
 """The tools with which an agent talks and looks back at what was said."""
 
-import json
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, Literal
@@ -8,8 +7,13 @@ from typing import Any, Literal
 from actors.packing import zone
 from actors.tools.context import ToolContext
 from actors.tools.moments import moment
-from storage.records import Message, MessageQuery
+from storage.records import Hit, MessageSearch
+from storage.search import said
 
+MOST = 100
+"""Results at most, whatever the model asks for."""
+RANK_CONSTANT = 60
+"""Of reciprocal rank fusion, with which several orders of the same matches are made one."""
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60))
 
 
@@ -32,14 +36,15 @@ async def conversation_search(
     end_date: str | None = None,
 ) -> dict[str, Any]:
     """Search the whole history of this conversation, also what is no longer in your context. The
-    newest matches come first.
+    best matches come first; without a query, the newest messages.
 
     Examples:
         conversation_search(query="birthday cake")
         conversation_search(roles=["user"], start_date="2026-03-01", end_date="2026-03-07")
 
     Args:
-        query: Words that a message must contain. Without it, messages are found by the other filters.
+        query: What to look for. The more of these words a message has, and the rarer they are, the better
+            it matches; words in double quotes have to occur just like that.
         roles: Whose messages to search. Without it, the user's and yours.
         limit: How many messages to return at most.
         start_date: Earliest time, as YYYY-MM-DD or YYYY-MM-DDTHH:MM.
@@ -50,44 +55,44 @@ async def conversation_search(
     # Tool rows are left out: most of them quote what an earlier search found.
     wanted = [role for role in roles or ["user", "assistant"] if role != "tool"]
     timezone = context.agent.timezone
-    query_ = MessageQuery(
+    search = MessageSearch(
+        query=query or "",
         agent_id=context.agent.id,
-        limit=min(limit, 1000),
-        descending=True,
+        limit=min(limit, MOST),
         roles=wanted,
-        words=query.split() if query else [],
         start=moment("start_date", start_date, timezone),
         end=moment("end_date", end_date, timezone, end_of_day=True),
     )
-    messages = await context.search(query_) if wanted else []
-    results = [_result(message, context) for message in reversed(messages)]
+    hits = await context.search(search) if wanted else []
+    results = [_result(hit, context) for hit in hits]
     note = f"Showing {len(results)} results:" if results else "No results found."
     return {"message": note, "results": results}
 
 
-def _result(message: Message, context: ToolContext) -> dict[str, Any]:
+def _result(hit: Hit, context: ToolContext) -> dict[str, Any]:
+    message = hit.message
     local = message.created_at.astimezone(zone(context.agent.timezone))
     result: dict[str, Any] = {
         "timestamp": local.isoformat(timespec="seconds"),
         "time_ago": _ago(context.at - message.created_at),
         "role": message.role,
     }
+    if hit.rank:
+        result["relevance"] = relevance(hit)
     if message.reasoning:
         result["thinking"] = message.reasoning
-    result["content"] = "\n".join([text for text in (message.text(), *_sent(message)) if text])
+    result["content"] = said(message)
     return result
 
 
-def _sent(message: Message) -> list[str]:
-    """What the message tells the user through ``send_message``."""
-    found = []
-    for call in message.tool_calls:
-        if call.name == "send_message":
-            try:
-                found.append(str(json.loads(call.arguments)["message"]))
-            except (ValueError, KeyError, TypeError):
-                continue  # the call was refused for its arguments, so nothing was said
-    return found
+def relevance(hit: Hit) -> dict[str, Any]:
+    """How well a message matches, in the keys that clients know."""
+    return {
+        "rrf_score": round(1 / (RANK_CONSTANT + hit.rank), 6),
+        "vector_rank": None,
+        "fts_rank": hit.rank,
+        "search_mode": "fts",
+    }
 
 
 def _ago(age: timedelta) -> str:

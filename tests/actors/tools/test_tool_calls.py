@@ -8,13 +8,13 @@ import pytest
 from actors.tools import Memory, ToolContext, execute
 from actors.tools.builtin import BUILTIN
 from storage.errors import Unavailable
-from storage.records import Agent, Block, LlmConfig, Message, ToolCall
+from storage.records import Agent, Block, Hit, LlmConfig, Message, ToolCall
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 class History:
-    """Stands for the store: notes what is asked and answers with its messages."""
+    """Stands for the store: notes what is asked and answers with its messages, ranked in their order."""
 
     def __init__(self, *messages):
         self.messages = list(messages)
@@ -22,7 +22,11 @@ class History:
 
     async def __call__(self, query):
         self.query = query
-        return self.messages
+        ranked = bool(query.query)
+        return [
+            Hit(message, "agent-1", message.role, 0.5, rank if ranked else 0)
+            for rank, message in enumerate(self.messages, 1)
+        ]
 
 
 def make_context(history=None, timezone="UTC", archival=None, **tools):
@@ -163,13 +167,17 @@ async def search(history, timezone="UTC", **arguments):
     return json.loads(returned.content)
 
 
-async def test_search_shows_the_newest_first():
+async def test_search_shows_the_best_first():
     history = History(
-        said("user", "Blåbær?", timedelta(days=3, hours=1)),
         said("assistant", "Yes.", timedelta(hours=2), reasoning="They ask"),
+        said("user", "Blåbær?", timedelta(days=3, hours=1)),
     )
 
     found = await search(history, "America/New_York", query="blue  Berries", limit=2)
+
+    def relevance(rank):
+        score = round(1 / (60 + rank), 6)
+        return {"rrf_score": score, "vector_rank": None, "fts_rank": rank, "search_mode": "fts"}
 
     assert found == {
         "message": "Showing 2 results:",
@@ -178,6 +186,7 @@ async def test_search_shows_the_newest_first():
                 "timestamp": "2026-11-22T05:00:00-05:00",
                 "time_ago": "2h ago",
                 "role": "assistant",
+                "relevance": relevance(1),
                 "thinking": "They ask",
                 "content": "Yes.",
             },
@@ -185,19 +194,21 @@ async def test_search_shows_the_newest_first():
                 "timestamp": "2026-11-19T06:00:00-05:00",
                 "time_ago": "3d ago",
                 "role": "user",
+                "relevance": relevance(2),
                 "content": "Blåbær?",
             },
         ],
     }
     query = history.query
-    assert (query.agent_id, query.words, query.limit, query.descending) == (
-        "agent-1",
-        ["blue", "Berries"],
-        2,
-        True,
-    )
+    assert (query.agent_id, query.query, query.limit) == ("agent-1", "blue  Berries", 2)
     assert query.roles == ["user", "assistant"]
     assert query.start is query.end is None
+
+
+async def test_without_a_query_nothing_is_ranked():
+    found = await search(History(said("user", "x")))
+
+    assert "relevance" not in found["results"][0]
 
 
 async def test_search_finds_what_was_said_through_send_message():
