@@ -255,10 +255,17 @@ class Store:
             await self.commit(Entry("documents", passages[0].archive_id, 0, 0, passages=passages))
 
     async def passages(self, query: PassageQuery) -> list[Passage]:
-        """Passages of an archive, in the order asked for. Raises NotFound for an unknown cursor."""
-        assert query.archive_id
-        found: list[Passage] = await self._point(self._index(query.archive_id), "passages", query)
-        return found
+        """Passages of one archive, or of all, in the order asked for. A cursor is for one archive.
+
+        Raises:
+            NotFound: there is no passage under a cursor.
+        """
+        if query.archive_id:
+            found: list[Passage] = await self._point(self._index(query.archive_id), "passages", query)
+            return found
+        pages = await self._everywhere("passages", query)
+        merged = heapq.merge(*pages, key=lambda each: (each.created_at, each.id), reverse=query.descending)
+        return list(merged)[: query.limit]
 
     async def passage(self, passage_id: str) -> Passage:
         """Raises NotFound."""

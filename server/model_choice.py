@@ -2,6 +2,7 @@
 
 from server.routing import Server
 from server.wire.agent_requests import AgentFields, CreateAgent, UpdateAgent
+from server.wire.archives import CreateArchive
 from server.wire.common import Object
 from server.wire.model_settings import merge_settings
 from storage.errors import InvalidArgument
@@ -57,7 +58,9 @@ async def choose_summarizer(server: Server, body: AgentFields) -> LlmConfig | No
     return await server.catalog.resolve(settings.model) if settings and settings.model else None
 
 
-async def choose_embedding(server: Server, body: AgentFields, chunk_size: int | None = None) -> Object | None:
+async def choose_embedding(
+    server: Server, body: AgentFields | CreateArchive, chunk_size: int | None = None
+) -> Object | None:
     """The embedding configuration that a request names, if it names one.
 
     Raises:

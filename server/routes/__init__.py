@@ -1,10 +1,12 @@
 """The API's operations, one module a resource."""
 
 from server.routes import (
+    agent_archives,
     agent_blocks,
     agent_context,
     agent_messages,
     agents,
+    archives,
     block_versions,
     blocks,
     description,
@@ -13,6 +15,7 @@ from server.routes import (
     message_search,
     messages,
     models,
+    passages,
     runs,
     steps,
     tags,
@@ -25,6 +28,9 @@ ALL: tuple[Routes, ...] = (
     agent_messages.routes,
     agent_blocks.routes,
     agent_context.routes,
+    agent_archives.routes,
+    archives.routes,
+    passages.routes,
     blocks.routes,
     block_versions.routes,
     tools.routes,

@@ -1,7 +1,5 @@
 """Agents: create, retrieve, change, list, delete."""
 
-from typing_extensions import TypedDict
-
 from actors.protocol import AgentEdit
 from actors.tools.rules import deduplicate
 from server.blueprint import (
@@ -19,14 +17,10 @@ from server.sleeptime import add_sleeptime, end_sleeptime
 from server.views import view
 from server.wire.agent_requests import CreateAgent, ListAgents, RetrieveAgent, UpdateAgent
 from server.wire.agents import EVERYTHING, AgentState
-from server.wire.common import AgentId
+from server.wire.common import AgentId, Deleted
 from storage.records import AgentQuery
 
 routes = Routes("agents")
-
-
-class Deleted(TypedDict):
-    message: str
 
 
 @routes.post("/v1/agents/")

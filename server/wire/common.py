@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from typing_extensions import TypedDict
 
 from storage.errors import NotFound
 from storage.ids import is_id
@@ -28,6 +29,7 @@ def _without_nul(text: str) -> str:
 AgentId = Annotated[str, id_pattern("agent")]
 BlockId = Annotated[str, id_pattern("block")]
 MessageId = Annotated[str, id_pattern("message")]
+PassageId = Annotated[str, id_pattern("passage")]
 RunId = Annotated[str, id_pattern("run")]
 StepId = Annotated[str, id_pattern("step")]
 ToolId = Annotated[str, id_pattern("tool")]
@@ -98,6 +100,12 @@ class PageParams(Query):
 
 class OldestFirst(PageParams):
     order: Literal["asc", "desc"] = "asc"
+
+
+class Deleted(TypedDict):
+    """What deleting answers where it does not answer null."""
+
+    message: str
 
 
 def seconds(moment: datetime) -> str:
