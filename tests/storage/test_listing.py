@@ -33,6 +33,8 @@ from tests.storage.made import (
 )
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+ENDLESS = 1000
+"""More records than there are: the pages go round in circles."""
 NAMES = ["ann", "Anna", "bob", "50%", "a_b", None]
 TAGS = ["red", "green", "blue"]
 TEXTS = ["Hello there", "hello 50% off", "", "Straße a_b", 'say "hi"\nplease']
@@ -370,6 +372,7 @@ def walk(page_of, page, forwards: bool) -> list[str]:
     ids: list[str] = []
     while found := page_of(page):
         ids = [*ids, *found] if forwards else [*found, *ids]
+        assert len(ids) < ENDLESS
         cursor = {"after": found[-1]} if forwards else {"before": found[0]}
         page = page.model_copy(update={"after": None, "before": None} | cursor)
     return ids
@@ -417,6 +420,7 @@ def test_pages_of_messages_are_complete(fleet, limit, newest_first, agent):
     ids: list[str] = []
     while found := [message.id for message in fleet.shard.messages(asked)]:
         ids = [*found, *ids] if newest_first else [*ids, *found]
+        assert len(ids) < ENDLESS
         cursor = {"before": found[0]} if newest_first else {"after": found[-1]}
         asked = asked.model_copy(update=cursor)
     assert ids == expected
