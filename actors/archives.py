@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from actors.models import Models, count
+from actors.models import ModelError, Models, count
 from storage.errors import InvalidArgument
 from storage.ids import new_id
 from storage.records import Agent, Archive, Contents, Passage, PassageHit, PassageSearch, now
@@ -131,6 +131,10 @@ def _packed(vector: list[float], archive: Archive, config: dict[str, Any]) -> by
             f"has vectors of {config['embedding_dim']}. Serve the model that the archive was made with, or "
             "make a new archive and insert its passages there."
         )
-    if not all(map(math.isfinite, vector)):
-        raise InvalidArgument(f"The embedding model {model} gave a vector that has no direction.")
-    return array("f", vector).tobytes()
+    try:
+        numbers = array("f", vector)
+    except (TypeError, OverflowError):
+        numbers = array("f", [math.nan])
+    if not all(map(math.isfinite, numbers)):
+        raise ModelError(f"The embedding model {model} gave a vector that is none.")
+    return numbers.tobytes()

@@ -57,9 +57,11 @@ def make_app(*, latency_ms: float = 0, tokens_per_second: float = 0) -> web.Appl
         row = {"id": MODEL, "object": "model", "owned_by": "greenroom", "context_window": 128_000}
         return _json({"object": "list", "data": [row]})
 
-    async def embeddings(request: web.Request) -> web.Response:
+    async def embeddings(request: web.Request) -> web.StreamResponse:
         body = orjson.loads(await request.read())
         texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
+        if fault := fault_of([{"role": "user", "content": "\n".join(texts)}], seen):
+            return await FAULTS[fault](request)
         tokens = sum(map(estimate, texts))
         rows = [
             {"object": "embedding", "index": index, "embedding": embed(text)}

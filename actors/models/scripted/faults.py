@@ -1,4 +1,5 @@
-"""Misbehaviour on request: what the HTTP endpoint does when a user message says ``fault: NAME``.
+"""Misbehaviour on request: what the HTTP endpoint does when a user message, or a text to be embedded,
+says ``fault: NAME``.
 
 ``fault: NAME N`` does it for the first N calls with this message and answers normally afterwards.
 """
