@@ -179,8 +179,8 @@ class Compaction:
     def _own_request(self, messages: list[Message]) -> ModelRequest:
         # The prompt begins like that of the step before, so the provider has most of it in its cache.
         instruction = self.settings.prompt or summary_prompts.of_mode(self.settings.mode)
-        chat = to_chat(messages, self.agent.state.agent, system=self.agent.system())
-        chat.append({"role": "user", "content": instruction})
+        asked = Message(id=new_id("message", self.agent.id), role="user", created_at=now(), content=instruction)
+        chat = to_chat([*messages, asked], self.agent.state.agent, system=self.agent.system())
         llm = _with(self.llm, self.settings)
         return ModelRequest(llm=llm, messages=chat, tools=self.tools, user=self.agent.id)
 

@@ -55,8 +55,11 @@ def transcript(messages: Iterable[Message], timezone: str, max_chars: int) -> st
 def _lines(message: Message, timezone: str) -> Iterable[str]:
     at = local_time(message.created_at, timezone)
     if words := message.text().strip():
-        speaker = "summary of still older messages" if message.role == "summary" else message.role
-        yield f"[{at}] {speaker}: {words}"
+        if message.role == "summary":
+            yield f"[{at}] summary of still older messages:"
+            yield words
+        else:
+            yield f"[{at}] {message.role}: {words}"
     for call in message.tool_calls:
         yield f"[{at}] assistant calls {call.name}: {call.arguments[:_TOOL_TEXT]}"
     for returned in message.tool_returns:
