@@ -1,0 +1,188 @@
+"""A server is killed, as a whole and in parts, while clients talk to it."""
+
+import asyncio
+import os
+import random
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.actors.runtime import Endpoint, endpoint, until
+from tests.crash.load import Client, Load
+from tests.running import Running, end, start, tmp_directory, wait_until_ready
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.crash]
+
+AGENTS = 6
+MESSAGES = 12
+"""Answered messages between two blows."""
+
+
+@dataclass
+class Machine:
+    """A data directory, a port, and a server that is started on them again and again."""
+
+    directory: Path
+    tmp: Path
+    port: int
+    env: dict[str, str]
+    starts: int = 0
+    server: Running | None = None
+
+    def command(self) -> list[str]:
+        options = {"--data": str(self.directory / "data"), "--port": str(self.port)}
+        options |= {"--shards": "2", "--hosts": "2", "--model-retries": "0"}
+        return ["serve", *(part for option in options.items() for part in option)]
+
+    async def start(self) -> Running:
+        self.starts += 1
+        log = self.directory / f"log-{self.starts}"
+        process = start(*self.command(), log=log, env=self.env, tmp=self.tmp)
+        self.server = Running(f"http://127.0.0.1:{self.port}", process, log, self.tmp)
+        await asyncio.to_thread(wait_until_ready, process, log)
+        return self.server
+
+    async def running(self) -> Running:
+        if self.server is None or self.server.process.poll() is not None:
+            return await self.start()
+        return self.server
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def model():
+    async with endpoint() as model:
+        yield model
+        assert model.problems == []
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def machine(model: Endpoint, tmp_path_factory):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    env = {"OPENAI_COMPATIBLE_BASE_URL": model.provider.base_url}
+    with tmp_directory() as tmp:
+        machine = Machine(tmp_path_factory.mktemp("machine"), tmp, port, env)
+        try:
+            yield machine
+        finally:
+            if machine.server:
+                await asyncio.to_thread(end, machine.server.process)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def server(machine: Machine):
+    return await machine.running()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def client(machine: Machine):
+    async with Client(f"http://127.0.0.1:{machine.port}") as client:
+        yield client
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def load(server, client):
+    return Load(client, [await client.new_agent() for _ in range(AGENTS)])
+
+
+async def test_it_still_knows_after_everything_was_killed(machine, server, client):
+    agent = await client.new_agent()
+    await client.answer(agent, "My name is Ada.")
+    server.kill9("everything")
+    await machine.start()
+    assert await client.answer(agent, "what is my name?") == "Your name is Ada."
+
+
+@pytest.mark.parametrize("part", ["host", "shard"])
+async def test_parts_of_a_server_are_killed(part, server, load):
+    async with load:
+        for _ in range(2):
+            await load.more(MESSAGES)
+            await asyncio.sleep(random.uniform(0, 0.1))
+            server.kill9(part)
+        await load.more(MESSAGES)
+    await load.check()
+    assert server.process.poll() is None
+    assert not any(load.failed.values())
+
+
+@pytest.mark.parametrize("part", ["server", "everything"])
+async def test_a_server_is_killed_and_started_again_at_once(part, machine, server, load):
+    async with load:
+        await load.more(MESSAGES)
+        await asyncio.sleep(random.uniform(0, 0.1))
+        server.kill9(part)
+        await machine.start()
+        await load.more(MESSAGES)
+    await load.check()
+
+
+async def test_a_run_that_was_cut_off_is_closed_without_being_asked_about(machine, server, client, model):
+    agent = await client.new_agent()
+    sent = asyncio.create_task(client.try_once("POST", f"/v1/agents/{agent}/messages", hold("cut")))
+    await model.held("cut", calls=2)
+    server.kill9("everything")
+    await asyncio.gather(sent, return_exceptions=True)
+    await machine.start()
+
+    async def closed() -> bool:
+        [run] = await client.get(f"/v1/runs?agent_id={agent}")
+        return (run["status"], run["stop_reason"]) == ("failed", "error")
+
+    await until(closed)
+    assert await client.answer(agent, "what is my name?") == "Your name is Ada."
+
+
+def hold(name: str) -> dict[str, object]:
+    return {"messages": [{"role": "user", "content": f"My name is Ada. hold {name} at call 2"}]}
+
+
+async def test_a_second_server_is_refused(machine, server, client):
+    log = machine.directory / "second"
+    second = start(*machine.command()[:-6], "--port", "0", log=log, env=machine.env, tmp=machine.tmp)
+    code = await asyncio.to_thread(second.wait, 30)
+    assert code == 1
+    assert f"in use by process {server.pid}, serving on {server.url}" in log.read_text()
+    assert "Traceback" not in log.read_text()
+    await client.get("/v1/health/")
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+async def test_ctrl_c_lets_running_steps_finish(terminal, machine, server, client, model):
+    name = f"ctrl{terminal:d}"
+    agent = await client.new_agent()
+    sent = asyncio.create_task(client.try_once("POST", f"/v1/agents/{agent}/messages", hold(name)))
+    await model.held(name, calls=2)
+    stopped = asyncio.create_task(asyncio.to_thread(server.stop, group=terminal))
+    await until(lambda: "Stopping" in server.log.read_text())
+    model.release(name)
+    status, answer = await sent
+    assert (status, answer["messages"][-1]["content"]) == (200, "Nice to meet you, Ada!")
+    assert await stopped == 0
+    assert "Stopped; everything is saved" in server.log.read_text()
+    assert server.processes() == []
+    assert os.listdir(machine.tmp) == []  # noqa: PTH208
+    await machine.start()
+    [run] = await client.get(f"/v1/runs?agent_id={agent}")
+    assert run["status"] == "completed"
+
+
+async def test_ctrl_c_closes_what_does_not_finish(machine, client, model, server):
+    assert server.stop() == 0
+    machine.env["GREENROOM_DRAIN_SECONDS"] = "1"
+    server = await machine.start()
+    agent = await client.new_agent()
+    sent = asyncio.create_task(client.try_once("POST", f"/v1/agents/{agent}/messages", hold("late")))
+    await model.held("late", calls=2)
+    assert await asyncio.to_thread(server.stop) == 0
+    status, answer = await sent
+    assert status == 503, answer
+    assert server.processes() == []
+    await machine.start()
+    [run] = await client.get(f"/v1/runs?agent_id={agent}")
+    assert (run["status"], run["stop_reason"]) == ("failed", "error")
+    assert await client.answer(agent, "what is my name?") == "Your name is Ada."
