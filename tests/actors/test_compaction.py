@@ -30,7 +30,11 @@ from tests.strict_history import violations
 
 WINDOW = 10_000
 LLM = LlmConfig(
-    model="big", model_endpoint_type="openai", context_window=WINDOW, handle="openai/big", provider_name="openai"
+    model="big",
+    model_endpoint_type="openai",
+    context_window=WINDOW,
+    handle="openai/big",
+    provider_name="openai",
 )
 AGENT = new_id("agent")
 MODES = ("sliding_window", "all", "self_compact_all", "self_compact_sliding_window")

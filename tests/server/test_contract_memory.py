@@ -226,7 +226,13 @@ class TestContext:
         shown = http.get(f"/v1/agents/{talked.id}/context").json()["messages"]
 
         messages = [InternalMessage.model_validate(message) for message in shown]
-        assert [message.role for message in messages[:5]] == ["system", "user", "assistant", "tool", "assistant"]
+        assert [message.role for message in messages[:5]] == [
+            "system",
+            "user",
+            "assistant",
+            "tool",
+            "assistant",
+        ]
         system, user, called, returned, _ = messages[:5]
         assert "<memory_metadata>" in system.content[0].text
         assert user.content[0].text == "remember: the key is under the mat"

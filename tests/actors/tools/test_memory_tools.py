@@ -340,3 +340,20 @@ def test_the_same_calls_run_again_on_fresher_blocks(memory):
 
     (write,) = fresher.writes()
     assert (write.block.value, write.based_on) == ("Name: Sara\nAge: 30", 9)
+
+
+def test_each_call_makes_a_version_of_its_own(memory):
+    call(memory, "memory_insert", label="human", new_string="Age: 30")
+    (first,) = memory.writes({"tool_call_id": "call_1"})
+    call(memory, "memory_insert", label="human", new_string="Dog: Rex")
+    memory.create("plan", "Rest.")
+    second, made = memory.writes({"tool_call_id": "call_2"})
+
+    assert (first.based_on, first.block.version) == (4, 5)
+    assert first.block.value.endswith("Age: 30")
+    assert (second.based_on, second.block.version) == (5, 6)
+    assert second.block.value.endswith("Age: 30\nDog: Rex")
+    assert (made.based_on, made.block.version) == (None, 0)
+    signed = [write.block.changed_by["tool_call_id"] for write in (first, second, made)]
+    assert signed == ["call_1", "call_2", "call_2"]
+    assert memory.writes() == []
