@@ -19,7 +19,17 @@ from storage.vectors import Vectors
 from storage.versions import version_row
 
 _SQL = statements("history")
-_TABLES = ("agent", "message", "step", "run", "block", "block_version", "document", "passage")
+_TABLES = (
+    "agent",
+    "message",
+    "step",
+    "run",
+    "block",
+    "block_version",
+    "document",
+    "passage",
+    "deleted_passage",
+)
 _HEADS = ("block_head", "document_head")
 _log = logging.getLogger(__name__)
 
@@ -167,7 +177,7 @@ class Batch:
         self._documents: dict[UUID, tuple[Any, ...]] = {}
         self._document_heads: dict[UUID, tuple[UUID, int, int]] = {}
         self._passages: dict[UUID, tuple[Any, ...]] = {}
-        self._deleted_passages: set[UUID] = set()
+        self._deleted_passages: dict[UUID, int] = {}
         self.shrunk: set[UUID] = set()
         """Archives that lose passages."""
         self._deleted_documents: set[UUID] = set()
@@ -310,7 +320,7 @@ class Batch:
     def _add_passage(self, lsn: int, passage: Passage) -> None:
         passage_id = uuid_of(passage.id)
         if passage.deleted:
-            self._deleted_passages.add(passage_id)
+            self._deleted_passages[passage_id] = lsn
             self.shrunk.add(uuid_of(passage.archive_id))
             self._passages.pop(passage_id, None)
         else:
@@ -328,7 +338,7 @@ class Batch:
             "drop_runs": set(self._runs),
             "drop_blocks": set(self._blocks),
             "drop_documents": set(self._documents),
-            "drop_passages": self._passages.keys() | self._deleted_passages,
+            "drop_passages": self._passages.keys() | self._deleted_passages.keys(),
             "drop_passages_of": self._deleted_documents,
         }
 
@@ -345,6 +355,7 @@ class Batch:
             "document": list(self._documents.values()),
             "document_head": list(self._document_heads.values()),
             "passage": list(self._passages.values()),
+            "deleted_passage": list(self._deleted_passages.items()),
         }
 
 

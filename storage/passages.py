@@ -1,6 +1,5 @@
 """Passages: the texts in archives, as they are listed and found."""
 
-import re
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -15,7 +14,6 @@ from storage.sql import statements
 from storage.vectors import Vectors
 
 _SQL = statements("passage")
-_WORD = re.compile(r"\w+")
 
 
 def passage_row(lsn: int, passage: Passage) -> tuple[Any, ...]:
@@ -90,17 +88,12 @@ class Passages:
         """
         assert search.archive_id
         assert search.vector
-        scores = self._vectors.nearest(search)
-        return [PassageHit(passage, scores[passage.id]) for passage in self.load(list(scores))]
+        return self.hits(self._vectors.nearest(search))
 
-    def matching(self, search: PassageSearch) -> list[PassageHit]:
-        """The passages that have words of the query, those with the most of them first."""
-        values = _filter(search) | {"words": _WORD.findall(search.query.lower()), "limit": search.limit}
-        parts = [_SQL["matches"], _SQL["matching"], _SQL["matches_first"]]
-        scores = {
-            f"passage-{uuid}": float(hits) for uuid, hits in self._database.rows("\n".join(parts), values)
-        }
-        return [PassageHit(passage, scores[passage.id]) for passage in self.load(list(scores))]
+    def hits(self, scores: dict[UUID, float]) -> list[PassageHit]:
+        """These passages with their scores, in this order; those that do not exist are left out."""
+        found = self.load([f"passage-{each}" for each in scores])
+        return [PassageHit(passage, scores[uuid_of(passage.id)]) for passage in found]
 
     def _read(self, parts: list[str], values: dict[str, Any]) -> list[Passage]:
         rows = self._database.rows("\n".join([_SQL["rows"], *parts]), values)

@@ -1,4 +1,4 @@
-"""Search in the histories of a shard: ranked by words, with an index that trails the log.
+"""Search in the histories and archives of a shard: ranked by words, with an index that trails the log.
 
 A thread of its own brings the index up to the tables, some seconds behind the commits. What it does
 not have yet is read from the tables and ranked beside it. So a search includes everything that was
@@ -17,11 +17,12 @@ import orjson
 
 from storage.database import Database, utc
 from storage.ids import uuid_of
-from storage.records import Hit, Message, MessageSearch, ranked
+from storage.records import Hit, Message, MessageSearch, PassageSearch, ranked
 from storage.search_index import EMPTY, IndexDamaged, Match, Scope, SearchIndex, Snapshot, Text, Words
 from storage.sql import statements
 
 MESSAGE = "message"
+PASSAGE = "passage"
 REASONING = "reasoning"
 SEARCHED = ("user", "assistant", "summary")
 """Roles of messages. Tools mostly repeat what an earlier search has found."""
@@ -31,6 +32,8 @@ INTERVAL = 2.0
 PAUSE_AFTER_FAILURE = 30.0
 READ_AT_ONCE = 256
 """Log entries whose texts are read together."""
+BATCHES_READ_AT_ONCE = 16
+"""Log entries whose passages are read together: each may have a thousand."""
 COMMITTED_AT_ONCE = 20_000
 """Texts after which the index is committed although more are to come."""
 SCANNED = 4_000
@@ -80,16 +83,65 @@ class Search:
         words = Words.of(query.query)
         if not words:
             return []
-        try:
-            matches = self._matches(self._index.snapshot, words, query, upto)
-        except IndexDamaged as error:
-            _log.error("%s", error)
-            self._damaged = True
-            matches = self._matches(Snapshot.nothing(), words, query, upto)
+        matches = self._with_index(lambda snapshot: self._matches(snapshot, words, query, upto))
         best = sorted(matches, reverse=True)[: query.limit]
         rows = self._database.rows(_SQL["messages"], {"ids": [match.id for match in best]})
         by_id = {row[0]: row for row in rows}
         return ranked((_hit(by_id[each.id], each, 1) for each in best if each.id in by_id), query.limit)
+
+    def passages(self, search: PassageSearch) -> dict[UUID, float]:
+        """The passages that match best, with their scores, best first. The tables must be complete."""
+        upto = self._derived()
+        words = Words.of(search.query)
+        if not words:
+            return {}
+        matches = self._with_index(lambda snapshot: self._passage_matches(snapshot, words, search, upto))
+        return {match.id: match.score for match in sorted(matches, reverse=True)[: search.limit]}
+
+    def _with_index(self, find: Callable[[Snapshot], list[Match]]) -> list[Match]:
+        """What is found with the index, or without it if it is damaged."""
+        try:
+            return find(self._index.snapshot)
+        except IndexDamaged as error:
+            _log.error("%s", error)
+            self._damaged = True
+            return find(Snapshot.nothing())
+
+    def _passage_matches(
+        self, snapshot: Snapshot, words: Words, search: PassageSearch, upto: int
+    ) -> list[Match]:
+        gone = set(self._ids("deleted_passages", snapshot.lsn, upto))
+        scope = Scope(
+            PASSAGE,
+            owner=None if search.archive_id is None else uuid_of(search.archive_id),
+            tags=search.tags,
+            match_all_tags=search.match_all_tags,
+            start=search.start and utc(search.start),
+            end=search.end and utc(search.end),
+            without=self._ids("deleted_archives", snapshot.lsn, upto),
+        )
+        found = snapshot.find(words, scope, search.limit + len(gone))
+        new = self._new_passages(snapshot.lsn, upto, search, SCANNED)
+        return [*(match for match in found if match.id not in gone), *snapshot.rank(words, new)]
+
+    def _new_passages(self, after: int, upto: int, search: PassageSearch, limit: int) -> list[Text]:
+        """Passages that came with the log entries after one and up to another, newest first."""
+        values = {
+            "after": after,
+            "upto": upto,
+            "archive_id": search.archive_id and uuid_of(search.archive_id),
+            "start": search.start and utc(search.start),
+            "end": search.end and utc(search.end),
+            "tags": search.tags,
+            "match_all_tags": search.match_all_tags,
+            "limit": limit,
+        }
+        return [
+            Text(PASSAGE, passage_id, archive_id, "", created_at, text, tags)
+            for passage_id, archive_id, created_at, text, tags in self._database.rows(
+                _SQL["passages"], values
+            )
+        ]
 
     def _matches(self, snapshot: Snapshot, words: Words, query: MessageSearch, upto: int) -> list[Match]:
         new = self._read(snapshot.lsn, upto, query, SEARCHED, SCANNED)
@@ -100,7 +152,7 @@ class Search:
             roles=query.roles,
             start=query.start and utc(query.start),
             end=query.end and utc(query.end),
-            without=self._deleted(snapshot.lsn, upto),
+            without=self._ids("deleted_agents", snapshot.lsn, upto),
         )
         return [*snapshot.find(words, scope, query.limit), *snapshot.rank(words, texts)]
 
@@ -121,9 +173,9 @@ class Search:
             },
         )
 
-    def _deleted(self, after: int, upto: int) -> list[UUID]:
-        rows = self._database.rows(_SQL["deleted_agents"], {"after": after, "upto": upto})
-        return [agent_id for (agent_id,) in rows]
+    def _ids(self, statement: str, after: int, upto: int) -> list[UUID]:
+        rows = self._database.rows(_SQL[statement], {"after": after, "upto": upto})
+        return [each for (each,) in rows]
 
     def close(self) -> None:
         """Stop indexing. What the index does not have yet, it gets after the next start."""
@@ -155,13 +207,25 @@ class Search:
             step = min(after + READ_AT_ONCE, upto)
             rows = self._read(after, step, MessageSearch(), SEARCHED, 2**31)
             self._index.add(text for row in reversed(rows) for text in _texts(row))
-            self._index.remove(owners=self._deleted(after, step))
+            for first in range(after, step, BATCHES_READ_AT_ONCE):
+                self._add_passages(first, min(first + BATCHES_READ_AT_ONCE, step))
+            ended = ("deleted_agents", "deleted_archives")
+            self._index.remove(
+                ids=self._ids("deleted_passages", after, step),
+                owners=[each for statement in ended for each in self._ids(statement, after, step)],
+            )
             after = step
             if after == upto or self._index.uncommitted >= COMMITTED_AT_ONCE:
                 self._index.commit(after)
             elif not self._closing.is_set():
                 # As much time for everybody else: Python runs one thread at a time, and commits come first.
                 self._closing.wait(time.monotonic() - began)
+
+    def _add_passages(self, after: int, upto: int) -> None:
+        passages = self._new_passages(after, upto, PassageSearch(), 2**31)
+        # One whose acknowledgement got lost was written twice.
+        self._index.remove(ids=[passage.id for passage in passages])
+        self._index.add(passages)
 
 
 def _texts(row: tuple[Any, ...]) -> Iterator[Text]:

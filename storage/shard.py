@@ -327,7 +327,9 @@ class Shard:
             InvalidArgument: the archive's vectors have another size than the one searched for.
         """
         self._writer.catch_up()
-        return self._passages.nearest(search) if search.vector else self._passages.matching(search)
+        if search.vector:
+            return self._passages.nearest(search)
+        return self._passages.hits(self._search.passages(search))
 
     def block_versions(self, query: VersionQuery) -> list[Block]:
         """The versions of a block, also those that were replaced, in the order of their numbers."""

@@ -59,8 +59,8 @@ class Vectors:
             for archive_id in archives:
                 self._drop(archive_id)
 
-    def nearest(self, search: PassageSearch) -> dict[str, float]:
-        """Ids of the passages that are nearest to the search's vector, with the cosines, best first.
+    def nearest(self, search: PassageSearch) -> dict[UUID, float]:
+        """The passages that are nearest to the search's vector, with the cosines, best first.
 
         Raises:
             InvalidArgument: the archive's vectors have another size.
@@ -79,7 +79,7 @@ class Vectors:
         scores = matrix.rows @ _normal(wanted)
         keep = np.flatnonzero(_matching(matrix, search))
         best = keep[np.argsort(-scores[keep], kind="stable")[: search.limit]]
-        return {f"passage-{matrix.ids[index]}": float(scores[index]) for index in best}
+        return {matrix.ids[index]: float(scores[index]) for index in best}
 
     def _matrix(self, archive_id: UUID) -> Matrix:
         with self._lock:

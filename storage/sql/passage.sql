@@ -43,10 +43,3 @@ select distinct unnest(tags) as tag from passage where archive_id = $id::uuid or
 select id, lsn, created_at, tags, vector from passage
 where archive_id = $id::uuid and lsn > $lsn and vector is not null
 order by lsn, id
-
--- name: matches
-select id, len(list_filter($words::varchar[], lambda word: contains(lower(text), word))) as hits from passage
-
--- name: matches_first
-    and hits > 0
-order by hits desc, id desc limit $limit

@@ -1,9 +1,12 @@
 """Archives and passages: compare-and-set, commits with an agent's step, recovery, listing and search."""
 
+import time
+
 import duckdb
 import numpy as np
 import pytest
 
+from storage import search
 from storage.errors import ArchiveGone, InvalidArgument, NotFound, StaleBlock
 from storage.ids import new_id
 from storage.records import (
@@ -266,3 +269,78 @@ def test_everything_is_there_after_a_restart(tmp_path, derived):
             write(shard, changed(gone), 1)
     finally:
         shard.close()
+
+
+class TestWords:
+    """Search by words, with an index that has everything yet, or nothing."""
+
+    @pytest.fixture(params=["indexed", "not indexed yet"])
+    def settle(self, request, monkeypatch, shard):
+        if request.param == "not indexed yet":
+            monkeypatch.setattr(search.Search, "_advance", lambda self: None)
+            return lambda: None
+
+        def wait():
+            shard.contents(new_id("archive"))
+            deadline = time.monotonic() + WAIT
+            while shard.stats()["unindexed_entries"]:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+
+        return wait
+
+    @pytest.fixture
+    def found(self, shard, archive):
+        def found(query, **filters):
+            return texts(shard.search_passages(PassageSearch(query=query, **filters)))
+
+        return found
+
+    @pytest.fixture(autouse=True)
+    def quick(self, monkeypatch):
+        monkeypatch.setattr(search, "INTERVAL", 0.02)
+
+    def test_rare_words_count_more(self, shard, archive, settle, found):
+        insert(shard, *(make_passage(archive, f"the weather {number}") for number in range(20)))
+        insert(shard, make_passage(archive, "Weather: an Axolotl"), make_passage(archive, "once an axolotl"))
+        settle()
+        assert found("weather axolotl", limit=2) == ["Weather: an Axolotl", "once an axolotl"]
+        assert found("nothing of it") == []
+        assert found("?!") == []
+        hits = shard.search_passages(PassageSearch(query="axolotl"))
+        assert [hit.score > 0 for hit in hits] == [True, True]
+
+    def test_filters(self, shard, archive, settle, found):
+        other = make_archive()
+        write(shard, other)
+        insert(shard, make_passage(other, "fox elsewhere"))
+        for year, tags in ((2021, ["a"]), (2022, ["a", "b"]), (2023, ["c"])):
+            insert(
+                shard, make_passage(archive, f"fox {year}", tags=tags, created_at=now().replace(year=year))
+            )
+        settle()
+
+        def years(**filters):
+            return sorted(text[-4:] for text in found("fox", archive_id=archive.id, **filters))
+
+        assert years() == ["2021", "2022", "2023"]
+        assert len(found("fox")) == 4
+        assert years(tags=["a", "c"]) == ["2021", "2022", "2023"]
+        assert years(tags=["a", "b"], match_all_tags=True) == ["2022"]
+        assert years(start=now().replace(year=2022, month=1, day=1)) == ["2022", "2023"]
+        assert years(end=now().replace(year=2021)) == ["2021"]
+
+    def test_what_is_deleted_is_not_found(self, shard, archive, settle, found):
+        other = make_archive()
+        write(shard, other)
+        kept, gone = make_passage(archive, "fox kept"), make_passage(archive, "fox gone")
+        insert(shard, kept, gone, gone)
+        insert(shard, gone)
+        insert(shard, make_passage(other, "fox gone with its archive"))
+        settle()
+        assert len(found("fox")) == 3
+        insert(shard, gone.model_copy(update={"deleted": True}))
+        write(shard, changed(other, deleted=True), 0)
+        assert found("fox", limit=1) == ["fox kept"]
+        settle()
+        assert found("fox") == ["fox kept"]
