@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from pydantic import Field
+
 from storage.errors import GreenroomError
 from storage.records import Block, LlmConfig, Message, Record, Run
 
@@ -23,21 +25,21 @@ class SendRequest(Record):
     compaction_messages: bool = False
     """Whether the answer has the summaries in it that took the place of older messages."""
     background: bool = False
-    metadata: dict[str, Any] = {}
+    metadata: dict[str, Any] = Field(default_factory=dict)
     """Kept on the run."""
-    request_config: dict[str, Any] = {}
+    request_config: dict[str, Any] = Field(default_factory=dict)
     """Kept on the run: options that only the API's representation depends on."""
 
 
 class AgentEdit(Record):
     """Changes to an agent, made in one commit between two of its steps."""
 
-    set: dict[str, Any] = {}
+    set: dict[str, Any] = Field(default_factory=dict)
     """Fields of ``storage.records.Agent`` with their new JSON values."""
-    attach_tools: list[str] = []
-    detach_tools: list[str] = []
-    attach_blocks: list[str] = []
-    detach_blocks: list[str] = []
+    attach_tools: list[str] = Field(default_factory=list)
+    detach_tools: list[str] = Field(default_factory=list)
+    attach_blocks: list[str] = Field(default_factory=list)
+    detach_blocks: list[str] = Field(default_factory=list)
     message_ids: list[str] | None = None
     """The context from now on: messages of the agent's own history, beginning with its system message."""
     recompile: bool = False
@@ -49,7 +51,7 @@ class AgentEdit(Record):
     """Make an archive for the agent if it has none."""
     reset_messages: bool = False
     """Forget the context (not the history): only a fresh system message stays."""
-    initial_messages: list[Message] = []
+    initial_messages: list[Message] = Field(default_factory=list)
     """Put into the context after a reset."""
 
 
@@ -57,7 +59,7 @@ class CompactRequest(Record):
     """Summarise an agent's older messages now."""
 
     run_id: str
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = Field(default_factory=dict)
     """In place of the agent's own ``compaction_settings`` of the same names."""
     llm: LlmConfig | None = None
     """The model that summarises, if the settings name one."""

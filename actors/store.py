@@ -110,11 +110,14 @@ class Store:
 
     async def load_many(self, agent_ids: list[str]) -> list[Loaded]:
         """Agents in the order of their ids; those that do not exist are left out."""
-        found = await asyncio.gather(*(self.load(each) for each in agent_ids), return_exceptions=True)
-        for each in found:
-            if isinstance(each, BaseException) and not isinstance(each, NotFound):
-                raise each
-        return [each for each in found if isinstance(each, Loaded)]
+        groups: dict[int, list[str]] = {}
+        for each in agent_ids:
+            groups.setdefault(self._index(each), []).append(each)
+        found = await asyncio.gather(
+            *(self._point(index, "load_many", group) for index, group in groups.items())
+        )
+        loaded: dict[str, Loaded] = {each.state.agent.id: each for group in found for each in group}
+        return [await self._with_far_blocks(loaded[each]) for each in agent_ids if each in loaded]
 
     async def _with_far_blocks(self, loaded: Loaded) -> Loaded:
         ids = loaded.state.agent.block_ids

@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 
 from storage.blocks import read_block
+from storage.cache import Cache
 from storage.database import Database
 from storage.ids import uuid_of
 from storage.log import DocumentVersion, LogRow
@@ -13,6 +14,9 @@ from storage.sql import statements
 
 VERSIONS = 65_536
 """Documents whose version number stays in memory."""
+CACHE_BYTES = 64 << 20
+DOCUMENT_BYTES = 2_000
+"""What a document in memory takes besides its text."""
 DELETED = -1
 """Stands for the version of a deleted document, because no write may follow it."""
 
@@ -26,6 +30,7 @@ class Documents:
         self._database = database
         self._lock = threading.Lock()
         self._recent: dict[str, tuple[int, DocumentVersion]] = {}  # with the number of the log entry
+        self._cache: Cache[Document] = Cache(CACHE_BYTES)
         self._versions: OrderedDict[str, int | None] = OrderedDict()  # None: there is no such document
 
     def fetch_versions(self, ids: Iterable[str]) -> None:
@@ -71,9 +76,17 @@ class Documents:
         with self._lock:
             recent = {each: self._recent[each][1] for each in ids if each in self._recent}
         found = {each: version.document() for each, version in recent.items() if not version.deleted}
-        for table, group in _by_table(ids - recent.keys()).items():
+        for each in ids - recent.keys():
+            # One that was read while a commit replaced it is found out by its version.
+            cached = self._cache.get(each)
+            if cached and self._versions.get(each, cached.version) == cached.version:
+                found[each] = cached
+        for table, group in _by_table(ids - recent.keys() - found.keys()).items():
             rows = self._database.rows(_SQL[f"{table}s"], {"ids": [uuid_of(each) for each in group]})
-            found.update((document.id, document) for document in (_read(table, row) for row in rows))
+            for row in rows:
+                document = _read(table, row)
+                found[document.id] = document
+                self._cache.put(document.id, document, DOCUMENT_BYTES + len(row[0]) + len(row[1]))
         return found
 
     def blocks(self, ids: Iterable[str]) -> dict[str, Block]:

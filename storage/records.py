@@ -79,8 +79,8 @@ class ToolReturn(Record):
     name: str
     status: Literal["success", "error"]
     content: str
-    stdout: list[str] = []
-    stderr: list[str] = []
+    stdout: list[str] = Field(default_factory=list)
+    stderr: list[str] = Field(default_factory=list)
 
 
 class Message(Record):
@@ -96,8 +96,8 @@ class Message(Record):
     """Text, or content parts as the API has them (``{"type": "text" | "image", ...}``)."""
     reasoning: str | None = None
     reasoning_signature: str | None = None
-    tool_calls: list[ToolCall] = []
-    tool_returns: list[ToolReturn] = []
+    tool_calls: list[ToolCall] = Field(default_factory=list)
+    tool_returns: list[ToolReturn] = Field(default_factory=list)
     name: str | None = None
     otid: str | None = None
     sender_id: str | None = None
@@ -140,7 +140,7 @@ class Step(Record):
     model_endpoint: str | None = None
     provider_name: str = ""
     context_window: int = 0
-    usage: Usage = Usage()
+    usage: Usage = Field(default_factory=Usage)
     status: Literal["pending", "success", "failed", "cancelled"] = "success"
     stop_reason: StopReason | None = None
     error_type: str | None = None
@@ -149,7 +149,7 @@ class Step(Record):
     llm_ns: int = 0
     tool_ns: int = 0
     feedback: Literal["positive", "negative"] | None = None
-    tags: list[str] = []
+    tags: list[str] = Field(default_factory=list)
     origin: str | None = None
     """``compaction`` for the model call that summarised older messages."""
 
@@ -164,11 +164,11 @@ class Run(Record):
     completed_at: datetime | None = None
     background: bool = False
     stop_reason: StopReason | None = None
-    request: dict[str, Any] = {}
+    request: dict[str, Any] = Field(default_factory=dict)
     """The options of the request, enough to go on with the run after a crash."""
-    metadata: dict[str, Any] = {}
+    metadata: dict[str, Any] = Field(default_factory=dict)
     conversation_id: str | None = None
-    usage: Usage = Usage()
+    usage: Usage = Field(default_factory=Usage)
     steps: int = 0
     """Committed steps."""
     ttft_ns: int | None = None
@@ -200,8 +200,8 @@ class Block(Document):
     limit: int = 100_000
     description: str | None = None
     read_only: bool = False
-    metadata: dict[str, Any] = {}
-    tags: list[str] = []
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    tags: list[str] = Field(default_factory=list)
     name: str | None = None
     """Template name."""
     is_template: bool = False
@@ -214,7 +214,7 @@ class Block(Document):
     entity_id: str | None = None
     shared: bool = False
     """More than one agent has had it attached, so its changes are told to every host."""
-    changed_by: dict[str, str] = {}
+    changed_by: dict[str, str] = Field(default_factory=dict)
     """What made this version: ``agent_id``, ``run_id``, ``step_id``, ``message_id``, ``tool_call_id``."""
 
 
@@ -226,7 +226,7 @@ class Archive(Document):
     description: str | None = None
     embedding_config: dict[str, Any] | None = None
     """The model that its passages are embedded with; without one they are found by their words."""
-    metadata: dict[str, Any] = {}
+    metadata: dict[str, Any] = Field(default_factory=dict)
     agent_id: str | None = None
     """The agent that it was made for. It goes with that agent unless another has it by then."""
 
@@ -241,8 +241,8 @@ class Passage(Record):
     id: str
     archive_id: str
     text: str
-    tags: list[str] = []
-    metadata: dict[str, Any] = {}
+    tags: list[str] = Field(default_factory=list)
+    metadata: dict[str, Any] = Field(default_factory=dict)
     created_at: datetime
     deleted: bool = False
     vector: bytes | None = Field(None, exclude=True)
@@ -299,7 +299,7 @@ class Tool(Record):
     description: str = ""
     json_schema: dict[str, Any]
     """Function schema as the model sees it: ``name``, ``description``, ``parameters``."""
-    tags: list[str] = []
+    tags: list[str] = Field(default_factory=list)
     source_type: str = "python"
     source_code: str | None = None
     args_json_schema: dict[str, Any] | None = None
@@ -308,7 +308,7 @@ class Tool(Record):
     npm_requirements: list[dict[str, Any]] | None = None
     default_requires_approval: bool | None = None
     enable_parallel_execution: bool = False
-    metadata: dict[str, Any] = {}
+    metadata: dict[str, Any] = Field(default_factory=dict)
     project_id: str | None = None
     created_by_id: str | None = None
 
@@ -352,14 +352,14 @@ class Agent(Record):
     response_format: dict[str, Any] | None = None
     description: str | None = None
     metadata: dict[str, Any] | None = None
-    tags: list[str] = []
-    tool_ids: list[str] = []
-    tool_rules: list[dict[str, Any]] = []
-    block_ids: list[str] = []
-    secrets: list[Secret] = []
-    identity_ids: list[str] = []
-    source_ids: list[str] = []
-    archive_ids: list[str] = []
+    tags: list[str] = Field(default_factory=list)
+    tool_ids: list[str] = Field(default_factory=list)
+    tool_rules: list[dict[str, Any]] = Field(default_factory=list)
+    block_ids: list[str] = Field(default_factory=list)
+    secrets: list[Secret] = Field(default_factory=list)
+    identity_ids: list[str] = Field(default_factory=list)
+    source_ids: list[str] = Field(default_factory=list)
+    archive_ids: list[str] = Field(default_factory=list)
     """Its archival memory: one archive, or none until something is put into it."""
     project_id: str | None = None
     template_id: str | None = None
@@ -396,37 +396,37 @@ class State(Record):
     """Everything an agent needs to go on: what it is, the messages in its context, its open run."""
 
     agent: Agent
-    context: list[Message] = []
+    context: list[Message] = Field(default_factory=list)
     """In-context messages, oldest first; the first is the system message with the compiled prompt."""
     history: int = 0
     """Messages ever made; the next one's ordinal."""
     run: Run | None = None
     """The run in progress, if any."""
-    queued: list[QueuedRun] = []
+    queued: list[QueuedRun] = Field(default_factory=list)
     """Requests that run when their turn comes, oldest first."""
-    keys: dict[str, str] = {}
+    keys: dict[str, str] = Field(default_factory=dict)
     """The newest ``RECENT_KEYS`` client message keys (``otid``) and the run each one started."""
-    compiled: dict[str, int] = {}
+    compiled: dict[str, int] = Field(default_factory=dict)
     """Block versions that the system message was compiled from."""
 
 
 class Delta(Record):
     """What one commit changes. Fields left out change nothing."""
 
-    agent: dict[str, Any] = {}
+    agent: dict[str, Any] = Field(default_factory=dict)
     """Changed fields of :class:`Agent`, as JSON values."""
-    messages: list[Message] = []
+    messages: list[Message] = Field(default_factory=list)
     """New messages, appended to history and context."""
     system: str | None = None
     """New text of the system message."""
     compiled: dict[str, int] | None = None
     context: list[str] | None = None
     """Ids of the messages in context from now on, in their order, the new ones included."""
-    recalled: list[Message] = []
+    recalled: list[Message] = Field(default_factory=list)
     """Older messages that come back into the context; they are in the history already."""
     run: Run | None = None
     step: Step | None = None
-    queued: list[QueuedRun] = []
+    queued: list[QueuedRun] = Field(default_factory=list)
 
 
 def apply(state: State, delta: Delta) -> None:

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import orjson
 
+from storage.cache import Cache
 from storage.database import Database
 from storage.errors import StoreCorrupt
 from storage.ids import uuid_of
@@ -27,6 +28,8 @@ LAG = 65_536
 FOLDED_AT_ONCE = 8
 HEADS = 65_536
 """Agents whose head stays in memory."""
+CACHE_BYTES = 64 << 20
+"""State rows that stay in memory after they were read."""
 REPEATS = 16
 """Commits per agent that are recognised when they are repeated."""
 
@@ -72,6 +75,7 @@ class States:
         self._unreadable: set[str] = set()
         self._heads: OrderedDict[str, Head | None] = OrderedDict()  # None: there is no such agent
         self._newest = 0
+        self._cache: Cache[tuple[int, bytes]] = Cache(CACHE_BYTES)
         self._append_states = database.writer.appender("state")
         self._set_heads = database.writer.appender("head", action="upsert")
         self.tail_bytes = 0
@@ -134,14 +138,29 @@ class States:
         """
         with self._lock:
             tails = {agent_id: list(self._tails.get(agent_id, ())) for agent_id in ids}
-        rows = self._database.rows(_SQL["find_states"], {"ids": [uuid_of(agent_id) for agent_id in ids]})
-        bases = {f"agent-{uuid}": (seq, body) for uuid, seq, _, body in rows}
+        bases = self._bases(tails)
         loaded = {}
         for agent_id, tail in tails.items():
             seq, state = self._replay(agent_id, *bases.get(agent_id, (-1, None)), tail)
             if state is not None:
                 loaded[agent_id] = seq, state
         return loaded
+
+    def _bases(self, tails: dict[str, list[LogRow]]) -> dict[str, tuple[int, bytes | None]]:
+        """The state rows that these tails go on from."""
+        bases: dict[str, tuple[int, bytes | None]] = {}
+        for agent_id, tail in tails.items():
+            cached, head = self._cache.get(agent_id), self._heads.get(agent_id)
+            # A row that was read while a fold replaced it is found out by its number.
+            if cached and (head is None or head.seq == (tail[-1].seq if tail else cached[0])):
+                bases[agent_id] = cached
+        missing = [uuid_of(agent_id) for agent_id in tails if agent_id not in bases]
+        rows = self._database.rows(_SQL["find_states"], {"ids": missing}) if missing else []
+        for uuid, seq, _, body in rows:
+            bases[f"agent-{uuid}"] = seq, body
+            if body is not None:
+                self._cache.put(f"agent-{uuid}", (seq, body), len(body))
+        return bases
 
     def _replay(
         self, agent_id: str, seq: int, body: bytes | None, tail: list[LogRow]
@@ -205,6 +224,7 @@ class States:
             connection.execute(_SQL["set_folded"], {"lsn": self._oldest(without=heads) - 1})
         with self._lock:
             for agent_id in heads:
+                self._cache.drop(agent_id)
                 self.tail_bytes -= sum(len(row.payload) for row in self._tails.pop(agent_id))
         for agent_id in ids:
             self._due.pop(agent_id, None)
