@@ -122,7 +122,8 @@ class Shard:
         """Open a shard; make it if it is new, upgrade it if it is old.
 
         Args:
-            path: the database file, by convention ``*.duckdb``. Files beside it begin with its name.
+            path: the database file, by convention ``*.duckdb``. Files beside it begin with its name, and the
+                search index is in the directory ``*.search``.
             index: which shard it is, ``0 <= index < shards``.
             shards: number of shards of the store, fixed when it is created.
             lock_wait: seconds to wait for another process that still holds the shard.
