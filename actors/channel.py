@@ -33,26 +33,28 @@ class Channel:
 
     Args:
         host: handle of the host's actor.
-        restore: called when the host was lost and Ray has started it again, before anything else
-            is sent to it; again and again, until it succeeds.
+        hand_over: gives the host what is its own, before anything else is sent to it; called when it
+            was started or started again, until it succeeds.
         announce: passes on what one of the host's runs has to tell others; the run is answered
             when that is done.
+        on_return: told when a host that was lost is back.
     """
 
     def __init__(
         self,
         host: Any,
-        restore: Callable[["Channel"], Awaitable[None]],
+        hand_over: Callable[["Channel"], Awaitable[None]],
         announce: Callable[["Channel", Announcement], Coroutine[Any, Any, None]],
+        on_return: Callable[[], None],
     ) -> None:
         self.host = host
-        self._restore = restore
+        self._hand_over = hand_over
         self._announce = announce
+        self._on_return = on_return
         self._deliver: Batcher[Operation, None] = Batcher(self._send)
         self._open: dict[int, asyncio.Queue[Reply | Exception | asyncio.Task[None]]] = {}
         self._announcements: set[asyncio.Task[None]] = set()
         self._ready = asyncio.Event()
-        self._ready.set()
         self._collector = asyncio.create_task(self._collect())
 
     @property
@@ -71,7 +73,7 @@ class Channel:
         operation = Operation(next(_numbers), kind, agent_id, payload, again)
         replies: asyncio.Queue[Reply | Exception | asyncio.Task[None]] = asyncio.Queue()
         if not self._ready.is_set():
-            await self._back()
+            await self.ready()
         self._open[operation.id] = replies
         try:
             self._deliver(operation).add_done_callback(partial(_delivered, replies))
@@ -88,6 +90,13 @@ class Channel:
                     return
         finally:
             self._open.pop(operation.id, None)
+
+    async def ready(self) -> None:
+        """Wait for the host to be there. Raises Unavailable after some time."""
+        try:
+            await asyncio.wait_for(self._ready.wait(), RESTART_SECONDS)
+        except TimeoutError:
+            raise Unavailable("The agent's host is down; see the server's log.") from None
 
     async def drain(self, seconds: float) -> None:
         """Let the host's running work finish for this long, then cancel it; returns when all of it
@@ -107,34 +116,35 @@ class Channel:
         return [None] * len(operations)
 
     async def _collect(self) -> None:
+        await self._begin()
         while True:
             try:
-                for reply in await self.host.collect.remote():
-                    self._dispatch(reply)
+                replies = await self.host.collect.remote()
             except ray.exceptions.RayActorError:
-                self._ready.clear()
-                self._fail()
-                await self._restored()
-                self._ready.set()
+                replies = None
             except Exception:
                 log.exception("Replies of a host cannot be read")
                 self._fail()
                 await asyncio.sleep(RETRY_SECONDS)
+                continue
+            if replies is None:
+                self._ready.clear()
+                self._fail()
+                await self._begin()
+                self._on_return()
+            else:
+                for reply in replies:
+                    self._dispatch(reply)
 
-    async def _restored(self) -> None:
-        while True:
+    async def _begin(self) -> None:
+        while not self._ready.is_set():
             try:
-                return await self._restore(self)
+                await self._hand_over(self)
+                self._ready.set()
             except (ray.exceptions.RayActorError, GreenroomError) as error:
-                # It died again meanwhile, or so did a shard.
-                log.warning("A host was lost and could not be restored yet: %s", error)
+                # It died again meanwhile, or a shard did.
+                log.warning("A host cannot be used yet: %s", error)
                 await asyncio.sleep(RETRY_SECONDS)
-
-    async def _back(self) -> None:
-        try:
-            await asyncio.wait_for(self._ready.wait(), RESTART_SECONDS)
-        except TimeoutError:
-            raise Unavailable("The agent's host is down; see the server's log.") from None
 
     def _dispatch(self, reply: Reply) -> None:
         replies = self._open.get(reply.operation)

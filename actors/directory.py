@@ -22,7 +22,7 @@ from storage.errors import Busy, GreenroomError
 from storage.ids import SLOTS, slot_of
 
 Launch = Callable[[str, Callable[[Channel], Awaitable[None]]], Channel]
-"""Starts a host: its name, and what to do when it was lost and started again."""
+"""Starts a host: its name, and what gives it its own whenever it was started."""
 
 
 class Directory(Protocol):
@@ -53,7 +53,7 @@ class Partitions:
             channel = self._launch(f"host-{index}", self._take_over)
             self._names[channel] = index
             self.channels.append(channel)
-        await asyncio.gather(*(self._take_over(channel) for channel in self.channels))
+        await asyncio.gather(*(channel.ready() for channel in self.channels))
 
     async def locate(self, agent_id: str) -> Channel:
         """The channel to the agent's host."""

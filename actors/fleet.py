@@ -149,15 +149,11 @@ class Fleet:
             raise _cause(error) from None
         return shards
 
-    def _launch(self, name: str, restore: Callable[[Channel], Awaitable[None]]) -> Channel:
-        async def restore_and_settle(channel: Channel) -> None:
-            await restore(channel)
-            self._settle_soon()
-
+    def _launch(self, name: str, hand_over: Callable[[Channel], Awaitable[None]]) -> Channel:
         actor = cluster.actor(Host, concurrency_groups={"control": 2}).options(scheduling_strategy="SPREAD")
         host = actor.remote(name, self.options, self._providers)
         self._hosts.append(host)
-        return Channel(host, restore_and_settle, self._announce)
+        return Channel(host, hand_over, self._announce, self._settle_soon)
 
     def _settle_soon(self) -> None:
         task = asyncio.create_task(self._settle())

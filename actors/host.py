@@ -107,9 +107,10 @@ class Host:
             except GreenroomError as error:
                 self._reply(operation, Failed(error, ""), last=True)
 
-    async def collect(self) -> list[Reply]:
-        """Wait for replies and take them."""
-        return await self._outbox.take()
+    async def collect(self) -> list[Reply] | None:
+        """Wait for replies and take them. ``None`` says that the host owns nothing yet: Ray has started
+        it again, and it does not know what it was before."""
+        return await self._outbox.take() if self._sweeper else None
 
     async def release(self, agent_id: str) -> bool:
         """Give an agent up, unless it has work to do; answers whether it is given up."""
