@@ -28,6 +28,7 @@ from actors.protocol import (
     SendRequest,
 )
 from actors.store import Store
+from storage.commits import BlockWrite, Delta, DocumentWrite, Entry, Loaded, QueuedRun, State, apply
 from storage.errors import (
     Busy,
     GreenroomError,
@@ -38,22 +39,8 @@ from storage.errors import (
     Unavailable,
 )
 from storage.ids import new_id
-from storage.records import (
-    Block,
-    BlockWrite,
-    Delta,
-    DocumentWrite,
-    Entry,
-    Loaded,
-    Message,
-    MessageQuery,
-    Passage,
-    QueuedRun,
-    Run,
-    State,
-    apply,
-    now,
-)
+from storage.queries import MessageQuery
+from storage.records import Block, Message, Passage, Run, now
 
 log = logging.getLogger(__name__)
 
@@ -282,9 +269,7 @@ class Agent:
         """
         kind = "step" if delta.step else "edit"
         key = delta.step.id if delta.step else None
-        await self._commit(
-            kind, delta.pack(), writes=writes, documents=documents, passages=passages, key=key
-        )
+        await self._commit(kind, delta.pack(), writes=writes, documents=documents, passages=passages, key=key)
         apply(self.state, delta)
         for write in writes:
             self._take(write)
@@ -470,7 +455,8 @@ class Agent:
             raise InvalidArgument("There are no messages in context that could be summarised.")
         if done.after >= done.before:
             raise InvalidArgument(
-                f"Summarization failed to reduce the number of messages: {done.before} before, {done.after} after."
+                "Summarization failed to reduce the number of messages: "
+                f"{done.before} before, {done.after} after."
             )
         return done
 

@@ -1,9 +1,11 @@
 """An agent's archival memory while its tools work on it."""
 
 from actors.archives import Archives, default_archive, new_passage
+from storage.commits import Delta, DocumentWrite
 from storage.errors import ArchiveGone
 from storage.ids import slot_of
-from storage.records import Agent, Archive, Contents, Delta, DocumentWrite, Passage, PassageHit, PassageSearch
+from storage.queries import Contents, PassageHit, PassageSearch
+from storage.records import Agent, Archive, Passage
 
 
 class ArchivalMemory:

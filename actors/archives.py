@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from actors.models import ModelError, Models, count
 from storage.errors import InvalidArgument
 from storage.ids import new_id
-from storage.records import Agent, Archive, Contents, Passage, PassageHit, PassageSearch, now
+from storage.queries import Contents, PassageHit, PassageSearch
+from storage.records import Agent, Archive, Passage, now
 
 if TYPE_CHECKING:
     from actors.store import Store

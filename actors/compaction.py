@@ -13,9 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from actors import compiled, summary_prompts
 from actors.models import ModelError, ModelRequest, count, estimate_prompt
 from actors.prompt import to_chat
+from storage.commits import Delta, State
 from storage.errors import Busy, GreenroomError
 from storage.ids import new_id
-from storage.records import Agent, Delta, LlmConfig, Message, Run, State, Step, now
+from storage.records import Agent, LlmConfig, Message, Run, Step, now
 
 if TYPE_CHECKING:
     from actors.agent import Agent as LiveAgent
@@ -179,7 +180,9 @@ class Compaction:
     def _own_request(self, messages: list[Message]) -> ModelRequest:
         # The prompt begins like that of the step before, so the provider has most of it in its cache.
         instruction = self.settings.prompt or summary_prompts.of_mode(self.settings.mode)
-        asked = Message(id=new_id("message", self.agent.id), role="user", created_at=now(), content=instruction)
+        asked = Message(
+            id=new_id("message", self.agent.id), role="user", created_at=now(), content=instruction
+        )
         chat = to_chat([*messages, asked], self.agent.state.agent, system=self.agent.system())
         llm = _with(self.llm, self.settings)
         return ModelRequest(llm=llm, messages=chat, tools=self.tools, user=self.agent.id)

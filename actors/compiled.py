@@ -6,7 +6,9 @@ from; who reads it then compiles it again. What has come into the agent's archiv
 """
 
 from actors.prompt import compile_system
-from storage.records import Agent, Block, Contents, Delta, Message, State, now
+from storage.commits import Delta, State
+from storage.queries import Contents
+from storage.records import Agent, Block, Message, now
 
 NOTHING = Contents()
 

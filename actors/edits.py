@@ -8,19 +8,10 @@ from actors.archives import Archives, default_archive
 from actors.models import count
 from actors.protocol import AgentEdit
 from actors.store import Store
+from storage.commits import Delta, DocumentWrite, State
 from storage.errors import Conflict, InvalidArgument, NotFound
-from storage.records import (
-    Agent,
-    AgentQuery,
-    Archive,
-    Block,
-    Contents,
-    Delta,
-    DocumentWrite,
-    Message,
-    State,
-    now,
-)
+from storage.queries import AgentQuery, Contents
+from storage.records import Agent, Archive, Block, Message, now
 
 
 @dataclass(slots=True)

@@ -36,17 +36,10 @@ from actors.protocol import (
 )
 from actors.shard_actor import ShardActor
 from actors.store import Store
+from storage.commits import BlockWrite, Entry, Loaded, State
 from storage.errors import Busy, GreenroomError, NotFound, StoreError, Unavailable
-from storage.records import (
-    AgentQuery,
-    Block,
-    BlockWrite,
-    Entry,
-    Loaded,
-    Run,
-    RunQuery,
-    State,
-)
+from storage.queries import AgentQuery, RunQuery
+from storage.records import Block, Run
 
 log = logging.getLogger(__name__)
 

@@ -163,7 +163,7 @@ class Host:
         if agent is None:
             epoch = self._epoch(agent_id)
             if epoch is None:
-                raise Moved()
+                raise Moved
             agent = Agent(
                 agent_id,
                 epoch,

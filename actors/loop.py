@@ -19,21 +19,10 @@ from actors.tools import Memory, ToolContext, execute
 from actors.tools.execute import failed
 from actors.tools.memory_tools import MEMORY_TOOLS
 from actors.turns import Next, Turn, after_heartbeat_step, after_plain_step
+from storage.commits import BlockWrite, Delta
 from storage.errors import ArchiveGone, GreenroomError, StaleBlock
 from storage.ids import new_id, slot_of
-from storage.records import (
-    BlockWrite,
-    Delta,
-    LlmConfig,
-    Message,
-    Run,
-    RunStatus,
-    Step,
-    StopReason,
-    ToolCall,
-    ToolReturn,
-    now,
-)
+from storage.records import LlmConfig, Message, Run, RunStatus, Step, StopReason, ToolCall, ToolReturn, now
 
 if TYPE_CHECKING:
     from actors.agent import Agent, Emit
@@ -332,7 +321,12 @@ class Loop:
     # committing
 
     async def _commit(
-        self, step: Step, answer: Message, completion: Completion, returns: dict[str, ToolReturn], prompt: Delta
+        self,
+        step: Step,
+        answer: Message,
+        completion: Completion,
+        returns: dict[str, ToolReturn],
+        prompt: Delta,
     ) -> None:
         """Run the memory tools on the blocks as they are now, and commit everything the step did.
 
@@ -401,14 +395,14 @@ class Loop:
         messages = [*self._inputs, answer]
         if returns:
             tokens = sum(count(each.content, step.model) for each in returns)
-            messages.append(self._message("tool", step, tool_returns=returns, name=returns[0].name, tokens=tokens))
+            messages.append(
+                self._message("tool", step, tool_returns=returns, name=returns[0].name, tokens=tokens)
+            )
         if text := after.nudge:
             if self._kind.heartbeats:
                 text = pack_heartbeat(text, now(), state.agent.timezone)
             messages.append(self._message("user", step, content=text, tokens=count(text, step.model)))
-        run = self.run.model_copy(
-            update={"steps": self.run.steps + 1, "usage": self.run.usage + step.usage}
-        )
+        run = self.run.model_copy(update={"steps": self.run.steps + 1, "usage": self.run.usage + step.usage})
         step.stop_reason = after.stop
         if after.stop:
             run = closed(run, "completed" if after.stop in _COMPLETED else "failed", after.stop)

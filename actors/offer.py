@@ -9,7 +9,8 @@ from actors.prompt import to_chat
 from actors.tools.builtin import BY_ID
 from actors.tools.rules import ToolRules
 from actors.tools.schema import with_heartbeat
-from storage.records import Agent, LlmConfig, Message, State, Tool
+from storage.commits import State
+from storage.records import Agent, LlmConfig, Message, Tool
 
 
 class Offer:

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from storage.commits import Committed, Entry
 from storage.errors import GreenroomError, StoreError
-from storage.records import Committed, Entry
 from storage.shard import Shard
 
 READERS = 4

@@ -6,8 +6,9 @@ conversation since the last time, and edit the blocks.
 
 from actors.protocol import SendRequest
 from actors.summary_prompts import transcript
+from storage.commits import State
 from storage.ids import new_id
-from storage.records import Group, Message, State, now
+from storage.records import Group, Message, now
 
 TRANSCRIPT_CHARS = 100_000
 

@@ -11,36 +11,26 @@ import ray
 import tenacity
 
 from actors.batch import Batcher
+from storage.commits import BlockWrite, Committed, DocumentWrite, Entry, Loaded
 from storage.errors import NotFound, StaleBlock, Unavailable
 from storage.ids import slot_of
-from storage.records import (
+from storage.queries import (
     AgentQuery,
-    Block,
     BlockQuery,
-    BlockWrite,
-    Committed,
     Contents,
-    Document,
     DocumentQuery,
-    DocumentWrite,
-    Entry,
     Hit,
-    Loaded,
-    Message,
     MessageQuery,
     MessageSearch,
-    Passage,
     PassageHit,
     PassageQuery,
     PassageSearch,
-    Run,
     RunQuery,
-    Step,
     StepQuery,
     VersionQuery,
-    now,
     ranked,
 )
+from storage.records import Block, Document, Message, Passage, Run, Step, now
 
 T = TypeVar("T")
 D = TypeVar("D", bound=Document)

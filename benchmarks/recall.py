@@ -24,19 +24,10 @@ from actors.tools.context import ToolContext
 from actors.tools.execute import execute
 from actors.tools.memory import Memory
 from benchmarks.load import quantile
+from storage.commits import Delta, Entry, State
 from storage.ids import new_id
-from storage.records import (
-    Agent,
-    Delta,
-    Entry,
-    Hit,
-    LlmConfig,
-    Message,
-    MessageSearch,
-    State,
-    ToolCall,
-    now,
-)
+from storage.queries import Hit, MessageSearch
+from storage.records import Agent, LlmConfig, Message, ToolCall, now
 from storage.shard import Shard
 
 if TYPE_CHECKING:

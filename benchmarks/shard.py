@@ -20,21 +20,9 @@ from pathlib import Path
 
 import duckdb
 
+from storage.commits import BlockWrite, Committed, Delta, Entry, State
 from storage.ids import SLOTS, new_id
-from storage.records import (
-    Agent,
-    Block,
-    BlockWrite,
-    Committed,
-    Delta,
-    Entry,
-    LlmConfig,
-    Message,
-    Run,
-    State,
-    Step,
-    now,
-)
+from storage.records import Agent, Block, LlmConfig, Message, Run, Step, now
 from storage.shard import Shard
 
 RESULTS = Path(__file__).parent / "results"

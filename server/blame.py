@@ -7,7 +7,8 @@ from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
 from server.wire.versions import BlockBlame, origin
-from storage.records import Block, VersionQuery
+from storage.queries import VersionQuery
+from storage.records import Block
 
 if TYPE_CHECKING:
     from actors.store import Store

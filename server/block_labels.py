@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from storage.errors import Conflict
-from storage.records import AgentQuery, Block
+from storage.queries import AgentQuery
+from storage.records import Block
 
 if TYPE_CHECKING:
     from actors.fleet import Fleet

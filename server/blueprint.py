@@ -13,9 +13,10 @@ from server.wire.agent_requests import AgentFields, CreateAgent
 from server.wire.blocks import CreateBlock
 from server.wire.common import DEFAULT_ORGANIZATION, Object
 from server.wire.send import MessageCreate
+from storage.commits import Loaded, State
 from storage.errors import Conflict, NotFound
 from storage.ids import new_id
-from storage.records import Agent, Block, Loaded, Message, Secret, State, Tool, now
+from storage.records import Agent, Block, Message, Secret, Tool, now
 
 MULTI_AGENT_TOOLS = (
     "send_message_to_agent_and_wait_for_reply",

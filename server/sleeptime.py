@@ -8,9 +8,10 @@ from actors.protocol import AgentEdit
 from actors.tools.builtin import BUILTIN
 from server.blueprint import first_messages
 from server.routing import Server
+from storage.commits import Loaded, State
 from storage.errors import NotFound
 from storage.ids import new_id
-from storage.records import Agent, Block, Group, Loaded, State, now
+from storage.records import Agent, Block, Group, now
 
 _PERSONA_LABEL = "memory_persona"
 _PERSONA = """\

@@ -7,7 +7,9 @@ from actors import compiled
 from actors.tools.builtin import BY_ID
 from server.wire.agents import AgentState, agent_state
 from server.wire.common import PageParams
-from storage.records import Agent, Loaded, Message, MessageQuery, Tool
+from storage.commits import Loaded
+from storage.queries import MessageQuery
+from storage.records import Agent, Message, Tool
 
 if TYPE_CHECKING:
     from actors.fleet import Fleet

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from storage.commits import Entry
 from storage.database import Database, utc
 from storage.documents import DELETED, Documents
 from storage.errors import (
@@ -15,7 +16,7 @@ from storage.errors import (
     StaleEpoch,
 )
 from storage.ids import slot_of
-from storage.records import Document, Entry
+from storage.records import Document
 from storage.sql import statements
 from storage.state import Head, States
 

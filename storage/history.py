@@ -9,11 +9,12 @@ from itertools import islice
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from storage.commits import Delta, State
 from storage.database import Database, utc
 from storage.ids import uuid_of
 from storage.log import BlockVersion, DocumentVersion, LogRow
 from storage.passages import passage_row
-from storage.records import Agent, Delta, Message, Passage, Run, State, Step
+from storage.records import Agent, Message, Passage, Run, Step
 from storage.sql import statements
 from storage.vectors import Vectors
 from storage.versions import version_row

@@ -8,22 +8,18 @@ from storage.database import Database, utc
 from storage.documents import read_document
 from storage.errors import NotFound
 from storage.ids import is_id, slot_of, uuid_of
-from storage.records import (
+from storage.queries import (
     AgentKey,
     AgentQuery,
-    Block,
     BlockQuery,
-    Document,
     DocumentQuery,
-    Message,
     MessageQuery,
     Page,
-    Run,
     RunQuery,
-    Step,
     StepQuery,
     VersionQuery,
 )
+from storage.records import Block, Document, Message, Run, Step
 from storage.sql import statements
 from storage.versions import read_version
 

@@ -9,7 +9,8 @@ import orjson
 from storage.database import Database, utc
 from storage.errors import NotFound
 from storage.ids import is_id, uuid_of
-from storage.records import Contents, Passage, PassageFilter, PassageHit, PassageQuery, PassageSearch
+from storage.queries import Contents, PassageFilter, PassageHit, PassageQuery, PassageSearch
+from storage.records import Passage
 from storage.sql import statements
 from storage.vectors import Vectors
 

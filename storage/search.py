@@ -17,7 +17,8 @@ import orjson
 
 from storage.database import Database, utc
 from storage.ids import uuid_of
-from storage.records import Hit, Message, MessageSearch, PassageSearch, ranked
+from storage.queries import Hit, MessageSearch, PassageSearch, ranked
+from storage.records import Message
 from storage.search_index import EMPTY, IndexDamaged, Match, Scope, SearchIndex, Snapshot, Text, Words
 from storage.sql import statements
 

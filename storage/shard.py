@@ -12,6 +12,7 @@ from typing import Self
 
 import duckdb
 
+from storage.commits import Committed, Entry, Loaded
 from storage.database import Database
 from storage.documents import Documents
 from storage.errors import InvalidArgument, NotFound, StoreCorrupt
@@ -22,32 +23,23 @@ from storage.listing import Listing
 from storage.log import read_row
 from storage.migrations import migrate
 from storage.passages import Passages
-from storage.records import (
-    DOCUMENTS,
+from storage.queries import (
     AgentKey,
     AgentQuery,
-    Block,
     BlockQuery,
-    Committed,
     Contents,
-    Document,
     DocumentQuery,
-    Entry,
     Hit,
-    Loaded,
-    Message,
     MessageQuery,
     MessageSearch,
-    Passage,
     PassageHit,
     PassageQuery,
     PassageSearch,
-    Run,
     RunQuery,
-    Step,
     StepQuery,
     VersionQuery,
 )
+from storage.records import DOCUMENTS, Block, Document, Message, Passage, Run, Step
 from storage.search import Search
 from storage.sql import statements
 from storage.state import States

@@ -14,11 +14,11 @@ from uuid import UUID
 import orjson
 
 from storage.cache import Cache
+from storage.commits import Delta, Entry, State, apply
 from storage.database import Database
 from storage.errors import StoreCorrupt
 from storage.ids import uuid_of
 from storage.log import LogRow
-from storage.records import Delta, Entry, State, apply
 from storage.sql import statements
 
 TAIL_ENTRIES = 16

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from storage.database import Database, utc
 from storage.errors import InvalidArgument
 from storage.ids import uuid_of
-from storage.records import PassageSearch
+from storage.queries import PassageSearch
 from storage.sql import statements
 
 _SQL = statements("passage")

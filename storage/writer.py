@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 import duckdb
 
+from storage.commits import Committed, Entry
 from storage.database import Database, utc
 from storage.documents import Documents
 from storage.errors import Busy, GreenroomError, InvalidArgument, StoreError, StoreFull
@@ -21,7 +22,6 @@ from storage.fence import Draft, Fence
 from storage.history import History
 from storage.ids import uuid_of
 from storage.log import BlockVersion, DocumentVersion, LogRow, pack_passages, pack_versions
-from storage.records import Committed, Entry
 from storage.state import States
 from storage.watermark import Watermark
 

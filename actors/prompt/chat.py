@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from actors.packing import pack_summary, HIDDEN, pack_system_alert, pack_tool_return
+from actors.packing import HIDDEN, pack_summary, pack_system_alert, pack_tool_return
 from storage.records import Agent, Message, ToolCall, ToolReturn
 
 _ILLEGAL = re.compile(r"[^a-zA-Z0-9_-]")
@@ -42,19 +42,12 @@ def to_chat(messages: Sequence[Message], agent: Agent, *, system: str | None = N
     chat: _Chat = []
     ids: set[str] = set()
     for message, answers in zip(messages, _match(messages), strict=True):
-        match message.role:
-            case "user":
-                _say(chat, "user", _content(message))
-            case "summary":
-                _say(chat, "user", _summary(message, agent))
-            case "system":
-                _say(chat, "user", _alert(message, agent))
-            case "assistant":
-                _say(chat, "assistant", message.text())
-                if message.tool_calls:
-                    _call(chat, message, answers, ids, agent.timezone)
-            case "tool":
-                pass  # written next to the calls that they answer
+        if message.role == "assistant":
+            _say(chat, "assistant", message.text())
+            if message.tool_calls:
+                _call(chat, message, answers, ids, agent.timezone)
+        elif message.role != "tool":  # returns are written next to the calls that they answer
+            _say(chat, "user", _heard(message, agent))
     if not chat or chat[0]["role"] != "user":
         chat.insert(0, {"role": "user", "content": _OPENING})
     if chat[-1]["role"] == "assistant":
@@ -157,6 +150,17 @@ def _image(part: dict[str, Any]) -> dict[str, Any]:
 
 def _parts(content: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
+
+
+def _heard(message: Message, agent: Agent) -> str | list[dict[str, Any]]:
+    """What comes from outside the agent, as it reads it."""
+    match message.role:
+        case "summary":
+            return _summary(message, agent)
+        case "system":
+            return _alert(message, agent)
+        case _:
+            return _content(message)
 
 
 def _summary(message: Message, agent: Agent) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from actors.packing import zone
 from actors.tools.context import ToolContext
 from actors.tools.moments import moment
-from storage.records import PassageHit, PassageSearch
+from storage.queries import PassageHit, PassageSearch
 
 MOST_RESULTS = 100
 

@@ -6,7 +6,8 @@ from datetime import datetime
 
 from actors.archival import ArchivalMemory
 from actors.tools.memory import Memory
-from storage.records import Agent, Hit, MessageSearch, Tool, now
+from storage.queries import Hit, MessageSearch
+from storage.records import Agent, Tool, now
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from actors.packing import zone
 from actors.tools.context import ToolContext
 from actors.tools.moments import moment
-from storage.records import Hit, MessageSearch
+from storage.queries import Hit, MessageSearch
 from storage.search import said
 
 MOST = 100

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from storage.commits import BlockWrite
 from storage.ids import new_id
-from storage.records import Block, BlockWrite, now
+from storage.records import Block, now
 
 
 class Memory:

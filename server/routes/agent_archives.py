@@ -16,7 +16,7 @@ from server.wire.archives import (
 )
 from server.wire.common import AgentId, Deleted, Key, PassageId
 from storage.errors import NotFound
-from storage.records import PassageQuery
+from storage.queries import PassageQuery
 
 routes = Routes("agents.archives")
 

@@ -7,8 +7,9 @@ from server.views import view
 from server.wire.agents import EVERYTHING, AgentState, MemoryResponse, memory_response
 from server.wire.blocks import BlockResponse, ListAgentBlocks, UpdateBlock, block_response
 from server.wire.common import AgentId, BlockId, Key
+from storage.commits import Loaded
 from storage.errors import NotFound
-from storage.records import Block, Loaded
+from storage.records import Block
 
 routes = Routes("agents.blocks")
 

@@ -30,7 +30,8 @@ from server.wire.send import (
 from server.wire.stream import LettaResponse, Renderer, letta_response, ping, stop, usage_statistics
 from storage.errors import Conflict, InvalidArgument, NotFound, Unavailable
 from storage.ids import new_id
-from storage.records import MessageQuery, now
+from storage.queries import MessageQuery
+from storage.records import now
 
 routes = Routes("agents.messages")
 

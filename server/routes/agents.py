@@ -18,7 +18,7 @@ from server.views import view
 from server.wire.agent_requests import CreateAgent, ListAgents, RetrieveAgent, UpdateAgent
 from server.wire.agents import EVERYTHING, AgentState
 from server.wire.common import AgentId, Deleted
-from storage.records import AgentQuery
+from storage.queries import AgentQuery
 
 routes = Routes("agents")
 

@@ -21,7 +21,8 @@ from server.wire.archives import (
 from server.wire.common import Key, PassageId
 from storage.errors import NotFound
 from storage.ids import new_id
-from storage.records import AgentQuery, Archive, DocumentQuery, Passage, now
+from storage.queries import AgentQuery, DocumentQuery
+from storage.records import Archive, Passage, now
 
 routes = Routes("archives")
 

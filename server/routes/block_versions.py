@@ -9,7 +9,7 @@ from server.wire.blocks import BlockResponse, block_response
 from server.wire.common import AgentId, BlockId
 from server.wire.versions import BlockBlame, BlockVersionResponse, ListVersions, RevertBlock, version_response
 from storage.errors import NotFound
-from storage.records import VersionQuery
+from storage.queries import VersionQuery
 
 routes = Routes("blocks")
 

@@ -9,7 +9,8 @@ from server.wire.agents import AgentState
 from server.wire.blocks import BlockResponse, CreateBlock, ListBlocks, UpdateBlock, block_response
 from server.wire.common import BlockId
 from storage.ids import new_id
-from storage.records import AgentQuery, Block, BlockQuery, now
+from storage.queries import AgentQuery, BlockQuery
+from storage.records import Block, now
 
 routes = Routes("blocks")
 

@@ -9,7 +9,8 @@ from server.sleeptime import end_sleeptime
 from server.wire.common import AgentId, id_pattern
 from server.wire.groups import GroupResponse, ListGroups, UpdateGroup, group_id, group_response, manager_id
 from storage.errors import NotFound
-from storage.records import Agent, AgentQuery, Group
+from storage.queries import AgentQuery
+from storage.records import Agent, Group
 
 routes = Routes("groups")
 

@@ -13,7 +13,7 @@ from server.wire.message_search import (
     found_message,
     ranked_message,
 )
-from storage.records import Hit
+from storage.queries import Hit
 from storage.search import SEARCHED
 
 routes = Routes("messages")

@@ -6,7 +6,7 @@ from server.views import with_current_prompt
 from server.wire.common import MessageId
 from server.wire.messages import Display, LettaMessage, expand, expand_all
 from server.wire.send import ListMessages
-from storage.records import MessageQuery
+from storage.queries import MessageQuery
 
 routes = Routes("messages")
 

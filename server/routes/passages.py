@@ -3,7 +3,8 @@
 from server.archive_choice import archive_of, find_archive
 from server.routing import Routes, Server
 from server.wire.archives import ScoredPassage, SearchPassages, passage_response
-from storage.records import Archive, PassageFilter, PassageHit, PassageQuery
+from storage.queries import PassageFilter, PassageHit, PassageQuery
+from storage.records import Archive
 
 routes = Routes("passages")
 

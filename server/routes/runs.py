@@ -18,7 +18,7 @@ from server.wire.runs import (
 )
 from server.wire.send import display_of
 from server.wire.steps import StepResponse, step_response
-from storage.records import RunQuery, StepQuery
+from storage.queries import RunQuery, StepQuery
 
 routes = Routes("runs")
 

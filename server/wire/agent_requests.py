@@ -23,7 +23,8 @@ from server.wire.common import (
 from server.wire.model_settings import LlmConfigInput, ModelSettings, ResponseFormat
 from server.wire.send import MessageCreate
 from server.wire.tool_rules import ToolRule
-from storage.records import AgentQuery, AgentType, StopReason
+from storage.queries import AgentQuery
+from storage.records import AgentType, StopReason
 
 
 def _known_timezone(name: str) -> str:

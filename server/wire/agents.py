@@ -13,7 +13,8 @@ from server.wire.common import DEFAULT_ORGANIZATION, DEFAULT_USER
 from server.wire.groups import GroupResponse, group_response
 from server.wire.model_settings import model_settings
 from server.wire.tools import ToolResponse, tool_response
-from storage.records import Agent, AgentType, LlmConfig, Loaded, Secret, StopReason, Tool
+from storage.commits import Loaded
+from storage.records import Agent, AgentType, LlmConfig, Secret, StopReason, Tool
 
 Include = Literal[
     "agent.blocks",

@@ -24,7 +24,8 @@ from server.wire.common import (
     Short,
     Text,
 )
-from storage.records import Archive, Passage, PassageHit, PassageSearch
+from storage.queries import PassageHit, PassageSearch
+from storage.records import Archive, Passage
 
 
 def _in_utc(moment: datetime) -> datetime:

@@ -17,7 +17,8 @@ from server.wire.common import (
     Short,
     Text,
 )
-from storage.records import Block, BlockQuery
+from storage.queries import BlockQuery
+from storage.records import Block
 
 
 class BlockResponse(TypedDict):

@@ -10,7 +10,9 @@ from actors.models import count
 from actors.prompt.system import memory_section, metadata_section
 from actors.tools import rules
 from server.wire.common import Query, Short
-from storage.records import Agent, Block, Contents, Message, State, now
+from storage.commits import State
+from storage.queries import Contents
+from storage.records import Agent, Block, Message, now
 
 
 class InternalMessage(TypedDict):

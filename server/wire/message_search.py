@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 from actors.tools.conversation import relevance
 from server.wire.common import MAX_ITEMS, AgentId, Body, Short
 from server.wire.messages import Display, expand
-from storage.records import Hit, MessageSearch
+from storage.queries import Hit, MessageSearch
 from storage.search import said
 
 Role = Literal["user", "assistant", "system", "tool", "function", "approval", "summary"]

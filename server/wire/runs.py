@@ -9,7 +9,8 @@ from typing_extensions import TypedDict
 from server.wire.common import MAX_ITEMS, AgentId, OldestFirst, PageParams, Query, Short
 from server.wire.messages import MessageType
 from server.wire.send import DisplayOptions
-from storage.records import Run, RunQuery, RunStatus, StopReason
+from storage.queries import RunQuery
+from storage.records import Run, RunStatus, StopReason
 
 ACTIVE: tuple[RunStatus, ...] = ("created", "running")
 

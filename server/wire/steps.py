@@ -7,7 +7,8 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from server.wire.common import DEFAULT_ORGANIZATION, AgentId, Keys, OldestFirst, PageParams, Short
-from storage.records import Step, StepQuery, StopReason
+from storage.queries import StepQuery
+from storage.records import Step, StopReason
 
 
 class StepResponse(TypedDict):

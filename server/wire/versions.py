@@ -7,7 +7,8 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from server.wire.common import Body, Query
-from storage.records import Block, VersionQuery
+from storage.queries import VersionQuery
+from storage.records import Block
 
 
 class Origin(TypedDict):

@@ -11,21 +11,11 @@ from actors import compaction, summary_prompts
 from actors.compaction import Compaction, Settings, SystemPromptTooLong, is_due
 from actors.models import Completion, ModelError
 from actors.prompt import to_chat
+from storage.commits import Delta, State, apply
 from storage.errors import Busy
 from storage.ids import new_id
-from storage.records import (
-    Agent,
-    Contents,
-    Delta,
-    LlmConfig,
-    Message,
-    Run,
-    State,
-    ToolCall,
-    ToolReturn,
-    apply,
-    now,
-)
+from storage.queries import Contents
+from storage.records import Agent, LlmConfig, Message, Run, ToolCall, ToolReturn, now
 from tests.strict_history import violations
 
 WINDOW = 10_000

@@ -12,7 +12,7 @@ from actors.protocol import AgentEdit, Delta, Ended, Failed, Made
 from actors.tools.builtin import BUILTIN
 from storage.errors import Busy, Conflict, NotFound
 from storage.ids import new_id
-from storage.records import AgentQuery, RunQuery, StepQuery
+from storage.queries import AgentQuery, RunQuery, StepQuery
 from tests.actors.runtime import (
     answer,
     check,

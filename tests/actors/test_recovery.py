@@ -12,7 +12,7 @@ from actors import fleet as fleet_module
 from actors.fleet import Fleet
 from actors.options import Options
 from actors.protocol import AgentEdit, Ended, Made
-from storage.records import RunQuery
+from storage.queries import RunQuery
 from tests.actors.runtime import (
     answer,
     check,

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from server import blame
 from server.blame import Walk, unchanged
-from storage.records import VersionQuery
+from storage.queries import VersionQuery
 from tests.storage.made import make_block
 
 lines = st.lists(st.sampled_from("abcd"), max_size=12)

@@ -10,9 +10,10 @@ import sys
 import threading
 from pathlib import Path
 
+from storage.commits import BlockWrite, Delta
 from storage.errors import StaleBlock, StoreError
 from storage.ids import new_id
-from storage.records import Block, BlockWrite, Delta
+from storage.records import Block
 from tests.storage.made import (
     Committer,
     make_block,

@@ -5,22 +5,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from storage.commits import BlockWrite, Committed, Delta, Entry, State, apply
 from storage.ids import new_id
-from storage.records import (
-    Agent,
-    Block,
-    BlockWrite,
-    Committed,
-    Delta,
-    Entry,
-    LlmConfig,
-    Message,
-    Run,
-    State,
-    Step,
-    apply,
-    now,
-)
+from storage.records import Agent, Block, LlmConfig, Message, Run, Step, now
 from storage.shard import Shard
 
 WAIT = 60

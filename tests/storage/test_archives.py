@@ -7,21 +7,11 @@ import numpy as np
 import pytest
 
 from storage import search
+from storage.commits import Delta, DocumentWrite, Entry
 from storage.errors import ArchiveGone, InvalidArgument, NotFound, StaleBlock
 from storage.ids import new_id
-from storage.records import (
-    AgentQuery,
-    Archive,
-    Contents,
-    Delta,
-    DocumentQuery,
-    DocumentWrite,
-    Entry,
-    Passage,
-    PassageQuery,
-    PassageSearch,
-    now,
-)
+from storage.queries import AgentQuery, Contents, DocumentQuery, PassageQuery, PassageSearch
+from storage.records import Archive, Passage, now
 from tests.storage.made import WAIT, Committer, commit, open_shard
 
 

@@ -3,7 +3,8 @@
 import threading
 
 from storage import writer
-from storage.records import BlockQuery, Delta, MessageQuery
+from storage.commits import Delta
+from storage.queries import BlockQuery, MessageQuery
 from tests.storage.made import WAIT, Committer, make_block, open_shard, until, write_block
 
 

@@ -4,9 +4,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from storage.commits import BlockWrite, Delta, Entry
 from storage.errors import InvalidArgument, StaleBlock
 from storage.ids import new_id
-from storage.records import Block, BlockQuery, BlockWrite, Delta, Entry
+from storage.queries import BlockQuery
+from storage.records import Block
 from tests.storage.made import WAIT, Committer, commit, make_block, make_message, open_shard, write_block
 
 

@@ -6,6 +6,7 @@ import duckdb
 import pytest
 
 from storage import writer
+from storage.commits import Committed, Delta, Entry
 from storage.errors import (
     Busy,
     Conflict,
@@ -17,7 +18,7 @@ from storage.errors import (
     StoreError,
 )
 from storage.ids import new_id, slot_of
-from storage.records import AgentQuery, Committed, Delta, Entry, MessageQuery
+from storage.queries import AgentQuery, MessageQuery
 from tests.storage.made import WAIT, Committer, commit, make_message, open_shard
 
 

@@ -13,7 +13,7 @@ import duckdb
 import pytest
 
 from storage.errors import StoreCorrupt, StoreError, StoreFull, StoreLocked, StoreTooNew
-from storage.records import AgentQuery, MessageQuery, StepQuery
+from storage.queries import AgentQuery, MessageQuery, StepQuery
 from tests.storage.made import Committer, open_shard
 
 ROOT = Path(__file__).parents[2]

@@ -6,22 +6,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from storage.commits import Delta
 from storage.errors import NotFound
 from storage.ids import new_id
-from storage.records import (
-    Agent,
-    AgentQuery,
-    Block,
-    BlockQuery,
-    Delta,
-    Message,
-    MessageQuery,
-    Run,
-    RunQuery,
-    Step,
-    StepQuery,
-    now,
-)
+from storage.queries import AgentQuery, BlockQuery, MessageQuery, RunQuery, StepQuery
+from storage.records import Agent, Block, Message, Run, Step, now
 from tests.storage.made import (
     Committer,
     make_block,

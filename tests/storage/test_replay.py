@@ -16,19 +16,10 @@ from hypothesis.stateful import (
 )
 
 from storage import documents, state, writer
+from storage.commits import BlockWrite, Delta
 from storage.errors import NotFound
-from storage.records import (
-    AgentQuery,
-    Block,
-    BlockQuery,
-    BlockWrite,
-    Delta,
-    Message,
-    MessageQuery,
-    Run,
-    RunQuery,
-    StepQuery,
-)
+from storage.queries import AgentQuery, BlockQuery, MessageQuery, RunQuery, StepQuery
+from storage.records import Block, Message, Run
 from tests.storage.made import (
     Committer,
     make_block,

@@ -15,7 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from storage import search as search_module
-from storage.records import Delta, MessageSearch, ToolCall
+from storage.commits import Delta
+from storage.queries import MessageSearch
+from storage.records import ToolCall
 from storage.search_index import QUERY_WORDS, IndexDamaged, Words, split
 from tests.storage.made import WAIT, Committer, make_message, open_shard
 

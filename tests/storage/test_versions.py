@@ -4,8 +4,10 @@ import duckdb
 import pytest
 
 from storage import migrations, sql
+from storage.commits import BlockWrite, Delta
 from storage.ids import new_id
-from storage.records import Block, BlockQuery, BlockWrite, Delta, VersionQuery
+from storage.queries import BlockQuery, VersionQuery
+from storage.records import Block
 from storage.shard import Shard
 from tests.storage.made import Committer, make_block, open_shard, write_block
 

@@ -8,7 +8,8 @@ import pytest
 from actors.tools import Memory, ToolContext, execute
 from actors.tools.builtin import BUILTIN
 from storage.errors import Unavailable
-from storage.records import Agent, Block, Hit, LlmConfig, Message, ToolCall
+from storage.queries import Hit
+from storage.records import Agent, Block, LlmConfig, Message, ToolCall
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
