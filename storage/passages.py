@@ -56,7 +56,7 @@ class Passages:
             "below_id": below and below[1],
             "limit": query.limit,
         }
-        found = self._read([_SQL["matching"], _SQL["page"], _SQL["down" if down else "up"]], values)
+        found = self._read("rows", [_SQL["matching"], _SQL["page"], _SQL["down" if down else "up"]], values)
         return found[::-1] if backwards else found
 
     def _moment(self, passage_id: str | None) -> tuple[datetime, UUID] | None:
@@ -70,9 +70,11 @@ class Passages:
         return rows[0][0], uuid_of(passage_id)
 
     def load(self, ids: list[str]) -> list[Passage]:
-        """These passages, in this order; those that do not exist are left out."""
+        """These passages without their vectors, in this order; those that do not exist are left out."""
         wanted = {"ids": [uuid_of(each) for each in ids if is_id(each, "passage")]}
-        found = {passage.id: passage for passage in self._read([_SQL["by_id"]], wanted)}
+        found = {
+            passage.id: passage for passage in self._read("rows_without_vectors", [_SQL["by_id"]], wanted)
+        }
         return [found[each] for each in ids if each in found]
 
     def contents(self, archive_id: str) -> Contents:
@@ -96,8 +98,8 @@ class Passages:
         found = self.load([f"passage-{each}" for each in scores])
         return [PassageHit(passage, scores[uuid_of(passage.id)]) for passage in found]
 
-    def _read(self, parts: list[str], values: dict[str, Any]) -> list[Passage]:
-        rows = self._database.rows("\n".join([_SQL["rows"], *parts]), values)
+    def _read(self, columns: str, parts: list[str], values: dict[str, Any]) -> list[Passage]:
+        rows = self._database.rows("\n".join([_SQL[columns], *parts]), values)
         return [_passage(text, body, vector) for text, body, vector in rows]
 
 

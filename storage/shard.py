@@ -304,7 +304,7 @@ class Shard:
         return self._passages.page(query)
 
     def load_passages(self, ids: list[str]) -> list[Passage]:
-        """These passages, in this order; those that do not exist are left out."""
+        """These passages without their vectors, in this order; those that do not exist are left out."""
         self._writer.catch_up()
         return self._passages.load(ids)
 
@@ -314,7 +314,7 @@ class Shard:
         return self._passages.contents(archive_id)
 
     def search_passages(self, search: PassageSearch) -> list[PassageHit]:
-        """The passages that match best, the best first.
+        """The passages that match best, without their vectors, the best first.
 
         Raises:
             InvalidArgument: the archive's vectors have another size than the one searched for.

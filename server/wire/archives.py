@@ -106,7 +106,7 @@ def archive_response(archive: Archive) -> ArchiveResponse:
 
 
 def passage_response(passage: Passage, archive: Archive | None) -> PassageResponse:
-    """A passage.
+    """A passage; what a search finds has no embedding here, since it is most of a passage.
 
     Args:
         archive: that it is in; None if it was deleted just now.
@@ -117,7 +117,7 @@ def passage_response(passage: Passage, archive: Archive | None) -> PassageRespon
         "text": passage.text,
         "archive_id": passage.archive_id,
         "embedding": array("f", vector).tolist() if vector else None,
-        "embedding_config": archive.embedding_config if archive and vector else None,
+        "embedding_config": archive.embedding_config if archive else None,
         "tags": passage.tags,
         "metadata": passage.metadata,
         "created_at": passage.created_at,

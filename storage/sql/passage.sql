@@ -12,6 +12,10 @@ where ($archive_id::uuid is null or archive_id = $archive_id::uuid)
 -- name: rows
 select text, body, vector from passage
 
+-- name: rows_without_vectors
+-- Vectors are most of what a passage takes.
+select text, body, null from passage
+
 -- name: page
 -- Passages between two cursors, in the listing's order.
     and ($text is null or contains(lower(text), lower($text)))

@@ -132,7 +132,7 @@ def test_a_deleted_passage_is_gone(shard, archive):
     insert(shard, gone.model_copy(update={"deleted": True, "vector": None}))
     assert listed(shard, archive) == ["kept"]
     assert texts(shard.search_passages(search)) == ["kept"]
-    assert shard.load_passages([gone.id, kept.id]) == [kept]
+    assert texts(shard.load_passages([gone.id, kept.id])) == ["kept"]
 
 
 def test_a_deleted_archive_takes_its_passages_along(shard, archive):
