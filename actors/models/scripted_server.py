@@ -22,6 +22,8 @@ from actors.models.tokens import estimate
 
 MODEL = "scripted"
 LARGEST_REQUEST = 64 * 2**20
+BACKLOG = 1024
+"""Clients that may connect at the same moment."""
 
 
 def make_app(*, latency_ms: float = 0, tokens_per_second: float = 0) -> web.Application:
@@ -106,7 +108,7 @@ async def _serve(app: web.Application, host: str, port: int, ready: Callable[[st
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1, handler_cancellation=True)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port)
+        site = web.TCPSite(runner, host, port, backlog=BACKLOG)
         await site.start()
         if ready:
             ready(f"http://{host}:{runner.addresses[0][1]}/v1")

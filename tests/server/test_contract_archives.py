@@ -264,7 +264,7 @@ class TestPassages:
 
     def test_vectors_of_another_size_are_refused(self, client, make_archive):
         archive = make_archive(embedding=OTHER_SIZE)
-        with pytest.raises(BadRequestError, match="256 numbers.*1536.*new archive"):
+        with pytest.raises(BadRequestError, match=r"256 numbers.*1536.*new archive"):
             client.archives.passages.create(archive.id, text="x")
         with pytest.raises(BadRequestError, match="256 numbers"):
             client.passages.search(archive_id=archive.id, query="x")
