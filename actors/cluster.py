@@ -25,8 +25,8 @@ def start(address: str | None, data: Path) -> None:
         ray.init(address=address, namespace=_name(data), log_to_driver=False, logging_level=logging.ERROR)
         return
     shutil.rmtree(session_directory(data), ignore_errors=True)
-    # Never written to a file: it lives as long as the cluster does.
-    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    # Never written to a file. Ray reads it once in a process, so it lives as long as that does.
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     ray.init(
         namespace=_name(data),
         include_dashboard=False,
