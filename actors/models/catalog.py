@@ -9,7 +9,7 @@ import aiohttp
 import orjson
 from pydantic import BaseModel, ConfigDict
 
-from actors.models import known
+from actors.models import known, local
 from actors.models.failures import hide_keys
 from actors.models.providers import GREENROOM, KINDS, SCRIPTED, Provider
 from actors.models.scripted import EMBEDDING_DIM
@@ -92,6 +92,7 @@ class Catalog:
         await self._refresh()
         return [
             _SCRIPTED_EMBEDDING,
+            *([_LOCAL_EMBEDDING] if local.installed() else []),
             *(
                 _embedding_info(provider, row["id"], dim)
                 for provider, row in self._rows()
@@ -123,6 +124,12 @@ class Catalog:
         """
         if handle == SCRIPTED:
             info = _SCRIPTED_EMBEDDING
+        elif handle == _LOCAL_EMBEDDING.handle:
+            if not local.installed():
+                raise InvalidArgument(
+                    f"Embedding model {handle} not found. It is an extra: pip install 'greenroom[embeddings]'"
+                )
+            info = _LOCAL_EMBEDDING
         else:
             provider = self._providers.get(handle.partition("/")[0])
             model = handle.partition("/")[2]
@@ -289,4 +296,15 @@ _SCRIPTED_EMBEDDING = EmbeddingInfo(
     embedding_endpoint_type="openai",
     embedding_endpoint=None,
     embedding_dim=EMBEDDING_DIM,
+)
+_LOCAL_EMBEDDING = EmbeddingInfo(
+    handle=f"{local.LOCAL}/{local.LOCAL_MODEL}",
+    name=local.LOCAL_MODEL,
+    display_name="WordLlama, on this machine",
+    provider_type="letta",
+    provider_name=local.LOCAL,
+    embedding_model=local.LOCAL_MODEL,
+    embedding_endpoint_type="hugging-face",
+    embedding_endpoint=None,
+    embedding_dim=local.LOCAL_DIM,
 )

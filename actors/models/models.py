@@ -5,6 +5,7 @@ from typing import Any
 
 from actors.models.client import Client
 from actors.models.errors import ModelAuthentication
+from actors.models.local import LOCAL, LocalModel
 from actors.models.providers import GREENROOM, KINDS, Provider
 from actors.models.request import Completion, ModelDelta, ModelRequest
 from actors.models.scripted import embed, play, respond
@@ -34,6 +35,7 @@ class Models:
         scripted_latency_ms: float = 0,
         scripted_tokens_per_second: float = 0,
     ) -> None:
+        self._local = LocalModel()
         self._latency_ms = scripted_latency_ms
         self._tokens_per_second = scripted_tokens_per_second
         self._clients = {
@@ -62,6 +64,8 @@ class Models:
         provider = embedding["handle"].partition("/")[0]
         if provider == GREENROOM:
             return [embed(text) for text in texts]
+        if provider == LOCAL:
+            return await self._local.embed(texts)
         return await self._client(provider).embed(embedding["embedding_model"], texts)
 
     async def close(self) -> None:

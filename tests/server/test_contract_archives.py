@@ -537,3 +537,31 @@ class TestTools:
         assert "new archive" in insert(client, agent, "x").tool_return
         assert client.agents.passages.list(agent.id) == []
         assert client.archives.list(agent_id=agent.id).items == []
+
+
+class TestLocalModel:
+    """The embedding model of the extra, in a process of its own."""
+
+    HANDLE = "local/wordllama"
+
+    def test_it_is_listed(self, client):
+        [listed] = [each for each in client.models.embeddings.list() if each.handle == self.HANDLE]
+        assert (listed.embedding_dim, listed.provider_name) == (256, "local")
+
+    def test_other_words_with_the_same_meaning_are_found(self, client, make_agent, make_archive):
+        agent = make_agent(tools=TOOLS, embedding=self.HANDLE)
+        insert(client, agent, "The kitten naps on the sofa")
+        insert(client, agent, "Taxes are due in April")
+        client.agents.passages.create(agent.id, text="It rains in the mountains")
+
+        assert search(client, agent, "Where does the cat sleep?")[0]["content"].startswith("The kitten")
+        best = client.agents.passages.search(agent.id, query="revenue payment deadline").results[0]
+        assert best.content.startswith("Taxes")
+
+    def test_many_texts_at_once(self, client, make_archive):
+        archive = make_archive(embedding=self.HANDLE)
+        rows = [{"text": f"number {number}"} for number in range(600)]
+        made = client.archives.passages.create_many(archive.id, passages=rows)
+        assert {len(passage.embedding) for passage in made} == {256}
+        [best, *_] = client.passages.search(archive_id=archive.id, query="number 17")
+        assert best.score == pytest.approx(1, abs=1e-4)

@@ -7,12 +7,18 @@ import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
-from actors.models import Catalog, Provider, providers_from_environment
+from actors.models import Catalog, Provider, local, providers_from_environment
 from actors.models.providers import KINDS
 from actors.models.scripted_server import make_app
 from storage.errors import InvalidArgument, NotFound
 
 ADDRESS = "http://127.0.0.1:1"
+
+
+@pytest.fixture(autouse=True)
+def without_extra(monkeypatch):
+    """As if the local embedding model were not installed."""
+    monkeypatch.setattr(local, "installed", lambda: False)
 
 
 def provider(url, name="vllm", endpoint_type="vllm"):
@@ -69,6 +75,17 @@ async def test_the_scripted_model_is_always_there():
     assert model.handle == embedding.handle == "greenroom/scripted"
     api.Model.model_validate(model.model_dump(mode="json"))
     assert model.provider_type in api.ProviderType.__args__
+
+
+async def test_the_local_embedding_model_is_there_when_it_is_installed(monkeypatch):
+    catalog = Catalog([])
+    with pytest.raises(InvalidArgument, match="pip install"):
+        await catalog.resolve_embedding("local/wordllama")
+    monkeypatch.setattr(local, "installed", lambda: True)
+    embedding = (await catalog.list_embeddings())[-1]
+    assert (embedding.handle, embedding.embedding_dim) == ("local/wordllama", 256)
+    api.EmbeddingModel.model_validate(embedding.model_dump(mode="json"))
+    assert (await catalog.resolve_embedding("local/wordllama"))["embedding_dim"] == 256
 
 
 async def test_a_providers_list_is_sorted_into_models_and_embeddings(serve):
