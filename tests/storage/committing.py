@@ -16,11 +16,15 @@ from storage.ids import new_id
 from storage.records import Block
 from tests.storage.made import (
     Committer,
+    make_archive,
     make_block,
     make_message,
+    make_passage,
     make_run,
     make_step,
+    make_vector,
     open_shard,
+    write_archive,
     write_block,
 )
 
@@ -36,6 +40,12 @@ def say(*words: object) -> None:
 def lead(shard, block_id: str, padding: str) -> None:
     agent = Committer(shard)
     agent.claim()
+    archive = make_archive(agent.id, name=agent.id)
+    try:
+        write_archive(shard, archive)
+    except StoreError as error:
+        say("error", type(error).__name__, error)
+        return
     say(agent.id, 0, -1)
     run = make_run(agent.id)
     while True:
@@ -48,7 +58,8 @@ def lead(shard, block_id: str, padding: str) -> None:
         context = [agent.state.context[0].id, message.id]
         delta = Delta(messages=[message], context=context, run=run, step=make_step(agent.id, run.id))
         try:
-            agent.change(delta, [BlockWrite(new, block.version)], key=message.id)
+            passage = make_passage(archive, str(number), vector=make_vector(number, *range(100)))
+            agent.change(delta, [BlockWrite(new, block.version)], message.id, [passage])
         except StaleBlock:
             continue
         except StoreError as error:

@@ -1,13 +1,14 @@
 """Agents, blocks and entries for the tests, made with as little as they need."""
 
 import time
+from array import array
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from storage.commits import BlockWrite, Committed, Delta, Entry, State, apply
+from storage.commits import BlockWrite, Committed, Delta, DocumentWrite, Entry, State, apply
 from storage.ids import new_id
-from storage.records import Agent, Block, LlmConfig, Message, Run, Step, now
+from storage.records import Agent, Archive, Block, LlmConfig, Message, Passage, Run, Step, now
 from storage.shard import Shard
 
 WAIT = 60
@@ -27,6 +28,20 @@ def make_block(near: str | None = None, **fields: Any) -> Block:
         "updated_at": now(),
     }
     return Block(**(made | fields))
+
+
+def make_archive(near: str | None = None, **fields: Any) -> Archive:
+    made = {"id": new_id("archive", near), "name": "notes", "created_at": now(), "updated_at": now()}
+    return Archive(**(made | fields))
+
+
+def make_passage(archive: Archive, text: str = "words", **fields: Any) -> Passage:
+    made = {"id": new_id("passage", archive.id), "archive_id": archive.id, "text": text, "created_at": now()}
+    return Passage(**(made | fields))
+
+
+def make_vector(*numbers: float) -> bytes:
+    return array("f", numbers).tobytes()
 
 
 def make_message(near: str, **fields: Any) -> Message:
@@ -61,10 +76,16 @@ class Committer:
     def claim(self) -> None:
         self.epoch = self.shard.claim([self.id], "test")
 
-    def change(self, delta: Delta, blocks: Sequence[BlockWrite] = (), key: str | None = None) -> Committed:
+    def change(
+        self,
+        delta: Delta,
+        blocks: Sequence[BlockWrite] = (),
+        key: str | None = None,
+        passages: Sequence[Passage] = (),
+    ) -> Committed:
         if self.epoch == 0:
             self.claim()
-        committed = self.send("step", delta.pack(), list(blocks), key)
+        committed = self.send("step", delta.pack(), list(blocks), key, passages)
         apply(self.state, delta)
         return committed
 
@@ -82,10 +103,15 @@ class Committer:
         return Entry(kind, self.id, self.seq + 1, self.epoch, payload, key)
 
     def send(
-        self, kind: Any, payload: bytes = b"", blocks: Sequence[BlockWrite] = (), key: str | None = None
+        self,
+        kind: Any,
+        payload: bytes = b"",
+        blocks: Sequence[BlockWrite] = (),
+        key: str | None = None,
+        passages: Sequence[Passage] = (),
     ) -> Committed:
         entry = self.entry(kind, payload, key)
-        entry.blocks = list(blocks)
+        entry.blocks, entry.passages = list(blocks), list(passages)
         committed = commit(self.shard, entry)
         self.seq += 1
         return committed
@@ -101,6 +127,11 @@ def until(condition: Callable[[], bool]) -> None:
 
 def commit(shard: Shard, entry: Entry) -> Committed:
     return shard.commit([entry])[0].result(WAIT)
+
+
+def write_archive(shard: Shard, archive: Archive, based_on: int | None = None) -> Committed:
+    write = DocumentWrite(archive, based_on)
+    return commit(shard, Entry("documents", archive.id, 0, 0, documents=[write]))
 
 
 def write_block(shard: Shard, block: Block, based_on: int | None) -> Committed:

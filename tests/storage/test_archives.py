@@ -12,25 +12,16 @@ from storage.errors import ArchiveGone, InvalidArgument, NotFound, StaleBlock
 from storage.ids import new_id
 from storage.queries import AgentQuery, Contents, DocumentQuery, PassageQuery, PassageSearch
 from storage.records import Archive, Passage, now
-from tests.storage.made import WAIT, Committer, commit, open_shard
-
-
-def make_archive(near: str | None = None, **fields) -> Archive:
-    made = {"id": new_id("archive", near), "name": "notes", "created_at": now(), "updated_at": now()}
-    return Archive(**(made | fields))
-
-
-def make_passage(archive: Archive, text: str = "words", **fields) -> Passage:
-    made = {"id": new_id("passage", archive.id), "archive_id": archive.id, "text": text, "created_at": now()}
-    return Passage(**(made | fields))
-
-
-def vector(*numbers: float) -> bytes:
-    return np.array(numbers, np.float32).tobytes()
-
-
-def write(shard, archive: Archive, based_on: int | None = None):
-    return commit(shard, Entry("documents", archive.id, 0, 0, documents=[DocumentWrite(archive, based_on)]))
+from tests.storage.made import (
+    WAIT,
+    Committer,
+    commit,
+    make_archive,
+    make_passage,
+    open_shard,
+    write_archive,
+)
+from tests.storage.made import make_vector as vector
 
 
 def insert(shard, *passages: Passage):
@@ -48,7 +39,7 @@ def texts(found) -> list[str]:
 @pytest.fixture
 def archive(shard) -> Archive:
     made = make_archive()
-    write(shard, made)
+    write_archive(shard, made)
     return made
 
 
@@ -59,7 +50,7 @@ def listed(shard, archive, **filters):
 def test_an_archive_is_read_as_it_was_written_last(shard, archive):
     assert shard.documents([archive.id]) == [archive]
     newer = changed(archive, name="diary", embedding_config={"embedding_dim": 3})
-    write(shard, newer, 0)
+    write_archive(shard, newer, 0)
     assert shard.documents([new_id("archive"), archive.id, "archive-1"]) == [newer]
     shard.find_documents(DocumentQuery(kind="archive"))  # now it is in its table
     assert shard.documents([archive.id]) == [newer]
@@ -67,18 +58,18 @@ def test_an_archive_is_read_as_it_was_written_last(shard, archive):
 
 def test_a_write_based_on_an_old_version_is_refused(shard, archive):
     newer = changed(archive, name="theirs")
-    write(shard, newer, 0)
-    write(shard, newer, 0)  # the acknowledgement got lost
+    write_archive(shard, newer, 0)
+    write_archive(shard, newer, 0)  # the acknowledgement got lost
     with pytest.raises(StaleBlock):
-        write(shard, changed(archive, name="mine"), 0)
+        write_archive(shard, changed(archive, name="mine"), 0)
     assert shard.documents([archive.id]) == [newer]
 
 
 def test_archives_are_listed_by_name(shard, archive):
     second, third = make_archive(), make_archive(name="other")
-    write(shard, second)
-    write(shard, third)
-    write(shard, changed(third, deleted=True), 0)
+    write_archive(shard, second)
+    write_archive(shard, third)
+    write_archive(shard, changed(third, deleted=True), 0)
 
     def found(**filters):
         return [each.id for each in shard.find_documents(DocumentQuery(kind="archive", **filters))]
@@ -90,7 +81,7 @@ def test_archives_are_listed_by_name(shard, archive):
 
 def test_passages_are_listed_by_their_time(shard, archive):
     other = make_archive()
-    write(shard, other)
+    write_archive(shard, other)
     days = [now().replace(year=year) for year in (2023, 2021, 2022)]
     passages = [make_passage(archive, f"Day {i}", created_at=day) for i, day in enumerate(days)]
     insert(shard, *passages)
@@ -140,7 +131,7 @@ def test_a_deleted_archive_takes_its_passages_along(shard, archive):
     search = PassageSearch(archive_id=archive.id, vector=vector(1, 0))
     assert len(shard.search_passages(search)) == 1
     insert(shard, make_passage(archive))
-    write(shard, changed(archive, deleted=True), 0)
+    write_archive(shard, changed(archive, deleted=True), 0)
     assert (listed(shard, archive), shard.search_passages(search)) == ([], [])
     assert shard.documents([archive.id]) == []
     with pytest.raises(ArchiveGone):
@@ -175,7 +166,7 @@ def test_an_insert_is_committed_with_the_agents_step_or_not_at_all(shard):
 def test_a_passage_of_a_deleted_archive_refuses_the_whole_step(shard, archive):
     ann = Committer(shard)
     ann.claim()
-    write(shard, changed(archive, deleted=True), 0)
+    write_archive(shard, changed(archive, deleted=True), 0)
     entry = Entry("step", ann.id, 1, ann.epoch, Delta(agent={"name": "bob"}).pack())
     entry.passages = [make_passage(archive)]
     with pytest.raises(ArchiveGone):
@@ -216,7 +207,7 @@ def test_vectors_in_memory_have_a_bound(tmp_path):
     try:
         archives = [make_archive() for _ in range(3)]
         for archive in archives:
-            write(shard, archive)
+            write_archive(shard, archive)
             rows = np.eye(600, dtype=np.float32)[:200]
             insert(shard, *(make_passage(archive, vector=row.tobytes()) for row in rows))
         one = vector(*np.eye(600)[0])
@@ -232,13 +223,13 @@ def test_vectors_in_memory_have_a_bound(tmp_path):
 def test_everything_is_there_after_a_restart(tmp_path, derived):
     shard = open_shard(tmp_path)
     archive, gone = make_archive(description="d", metadata={"k": 1}), make_archive()
-    write(shard, archive)
-    write(shard, gone)
+    write_archive(shard, archive)
+    write_archive(shard, gone)
     passages = [make_passage(archive, f"p{i}", tags=["t"], vector=vector(i, 1)) for i in range(3)]
     passages.append(make_passage(archive, "without"))
     insert(shard, *passages)
     insert(shard, passages[0].model_copy(update={"deleted": True}))
-    write(shard, changed(gone, deleted=True), 0)
+    write_archive(shard, changed(gone, deleted=True), 0)
     if derived:
         shard.contents(archive.id)
     shard.close()
@@ -256,7 +247,7 @@ def test_everything_is_there_after_a_restart(tmp_path, derived):
         assert found == passages[1:]
         assert [each.vector for each in found] == [vector(1, 1), vector(2, 1), None]
         with pytest.raises(StaleBlock):
-            write(shard, changed(gone), 1)
+            write_archive(shard, changed(gone), 1)
     finally:
         shard.close()
 
@@ -302,7 +293,7 @@ class TestWords:
 
     def test_filters(self, shard, archive, settle, found):
         other = make_archive()
-        write(shard, other)
+        write_archive(shard, other)
         insert(shard, make_passage(other, "fox elsewhere"))
         for year, tags in ((2021, ["a"]), (2022, ["a", "b"]), (2023, ["c"])):
             insert(
@@ -322,7 +313,7 @@ class TestWords:
 
     def test_what_is_deleted_is_not_found(self, shard, archive, settle, found):
         other = make_archive()
-        write(shard, other)
+        write_archive(shard, other)
         kept, gone = make_passage(archive, "fox kept"), make_passage(archive, "fox gone")
         insert(shard, kept, gone, gone)
         insert(shard, gone)
@@ -330,7 +321,7 @@ class TestWords:
         settle()
         assert len(found("fox")) == 3
         insert(shard, gone.model_copy(update={"deleted": True}))
-        write(shard, changed(other, deleted=True), 0)
+        write_archive(shard, changed(other, deleted=True), 0)
         assert found("fox", limit=1) == ["fox kept"]
         settle()
         assert found("fox") == ["fox kept"]

@@ -13,8 +13,9 @@ import duckdb
 import pytest
 
 from storage.errors import StoreCorrupt, StoreError, StoreFull, StoreLocked, StoreTooNew
-from storage.queries import AgentQuery, MessageQuery, StepQuery
-from tests.storage.made import Committer, open_shard
+from storage.queries import AgentQuery, DocumentQuery, MessageQuery, PassageQuery, PassageSearch, StepQuery
+from storage.shard import Shard
+from tests.storage.made import Committer, make_vector, open_shard
 
 ROOT = Path(__file__).parents[2]
 
@@ -57,12 +58,35 @@ def check(folder: Path, lines: list[str]) -> None:
             assert ordinals == list(range(loaded.seq + 1))
             steps = shard.steps(StepQuery(agent_id=agent_id, limit=1000))
             assert len(steps) == min(loaded.seq, 1000)
+        archives = shard.find_documents(DocumentQuery(kind="archive", limit=1000))
+        for archive in archives:
+            agent_id = archive.name
+            check_passages(shard, archive.id, shard.load(agent_id).seq)
+        assert acknowledged.keys() <= {archive.name for archive in archives}
         for block in shard.blocks(list(blocks)):
             assert block.version >= blocks.pop(block.id)
         assert not blocks
         assert shard.stats()["unreadable_entries"] == 0
     finally:
         shard.close()
+
+
+def check_passages(shard: Shard, archive_id: str, count: int) -> None:
+    """Every step's passage is there once, with its vector, and found by its word."""
+    texts = []
+    page = PassageQuery(archive_id=archive_id, limit=1000)
+    while passages := shard.passages(page):
+        texts += [passage.text for passage in passages]
+        assert all(passage.vector == make_vector(int(passage.text), *range(100)) for passage in passages)
+        page = page.model_copy(update={"after": passages[-1].id})
+    assert texts == [str(number) for number in range(1, count + 1)]
+    if count:
+        hits = shard.search_passages(PassageSearch(archive_id=archive_id, query=str(count)))
+        assert [hit.passage.text for hit in hits] == [str(count)]
+        hits = shard.search_passages(
+            PassageSearch(archive_id=archive_id, vector=make_vector(*range(101)), limit=1000)
+        )
+        assert len(hits) == min(count, 1000)
 
 
 @pytest.mark.slow
