@@ -31,6 +31,7 @@ class Documents:
         self._lock = threading.Lock()
         self._recent: dict[str, tuple[int, DocumentVersion]] = {}  # with the number of the log entry
         self._cache: Cache[Document] = Cache(CACHE_BYTES)
+        self._derivals = 0
         self._versions: OrderedDict[str, int | None] = OrderedDict()  # None: there is no such document
 
     def fetch_versions(self, ids: Iterable[str]) -> None:
@@ -59,12 +60,14 @@ class Documents:
                 for version in (*row.blocks, *row.documents):
                     self._recent[version.id] = row.lsn, version
                     self._versions[version.id] = _current(version)
+                    self._cache.drop(version.id)
         while len(self._versions) > VERSIONS:
             self._versions.popitem(last=False)
 
     def derived(self, rows: list[LogRow]) -> None:
         """Forget what the tables have got."""
         with self._lock:
+            self._derivals += 1
             for row in rows:
                 for version in (*row.blocks, *row.documents):
                     if version.id in self._recent and self._recent[version.id][0] <= row.lsn:
@@ -75,19 +78,24 @@ class Documents:
         ids = set(ids)
         with self._lock:
             recent = {each: self._recent[each][1] for each in ids if each in self._recent}
+            derivals = self._derivals
         found = {each: version.document() for each, version in recent.items() if not version.deleted}
         for each in ids - recent.keys():
-            # One that was read while a commit replaced it is found out by its version.
-            cached = self._cache.get(each)
-            if cached and self._versions.get(each, cached.version) == cached.version:
+            if cached := self._cache.get(each):
                 found[each] = cached
         for table, group in _by_table(ids - recent.keys() - found.keys()).items():
             rows = self._database.rows(_SQL[f"{table}s"], {"ids": [uuid_of(each) for each in group]})
             for row in rows:
                 document = _read(table, row)
                 found[document.id] = document
-                self._cache.put(document.id, document, DOCUMENT_BYTES + len(row[0]) + len(row[1]))
+                self._keep(document, derivals, DOCUMENT_BYTES + len(row[0]) + len(row[1]))
         return found
+
+    def _keep(self, document: Document, derivals: int, size: int) -> None:
+        """Cache a document, unless its row may have been replaced while it was read."""
+        with self._lock:
+            if derivals == self._derivals and document.id not in self._recent:
+                self._cache.put(document.id, document, size)
 
     def blocks(self, ids: Iterable[str]) -> dict[str, Block]:
         """Those of these blocks that exist."""
