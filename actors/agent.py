@@ -150,16 +150,20 @@ class Agent:
             outcome[loop.run.id] = "cancelled" if loop.run.status == "cancelled" else "failed"
         return outcome
 
-    async def settle(self) -> None:
-        """Wake up: go on with what was acknowledged before it ran, and close a run that a dead process
-        left open and that nobody has asked for again."""
+    async def settle(self, left: list[str]) -> None:
+        """Wake up: go on with what was acknowledged before it ran, and close what a dead process left.
+
+        Args:
+            left: runs that nobody waits for any more.
+        """
         self._edits += 1
         try:
             await self.ready()
-            asked_for = [job.request.run_id for job in self._waiting()]
+            under_way = [job.request.run_id for job in self._waiting()]
             if self._loop:
-                asked_for.append(self._loop.run.id)
-            if self.state.run and self.state.run.id not in asked_for:
+                under_way.append(self._loop.run.id)
+            run = self.state.run
+            if run and run.id in left and run.id not in under_way:
                 await self._close_leftover(except_for=None)
         finally:
             self._edits -= 1

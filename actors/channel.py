@@ -55,6 +55,8 @@ class Channel:
         self._open: dict[int, asyncio.Queue[Reply | Exception | asyncio.Task[None]]] = {}
         self._announcements: set[asyncio.Task[None]] = set()
         self._ready = asyncio.Event()
+        self._lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done when the host dies; then there is another for its successor."""
         self._collector = asyncio.create_task(self._collect())
 
     @property
@@ -75,6 +77,7 @@ class Channel:
         if not self._ready.is_set():
             await self.ready()
         self._open[operation.id] = replies
+        lost = self._lost
         try:
             self._deliver(operation).add_done_callback(partial(_delivered, replies))
             while True:
@@ -82,7 +85,8 @@ class Channel:
                 if isinstance(reply, Exception):
                     raise reply
                 if isinstance(reply, asyncio.Task):
-                    await asyncio.shield(reply)
+                    # Not when the host is lost: others may wait behind this operation.
+                    await asyncio.wait({reply, lost}, return_when=asyncio.FIRST_COMPLETED)
                     continue
                 assert not isinstance(reply.event, Announcement)
                 yield reply.event
@@ -161,6 +165,8 @@ class Channel:
             self._open.pop(reply.operation, None)
 
     def _fail(self) -> None:
+        self._lost.set_result(None)
+        self._lost = asyncio.get_running_loop().create_future()
         for replies in self._open.values():
             replies.put_nowait(HostLost())
 

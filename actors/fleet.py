@@ -77,7 +77,8 @@ class Fleet:
         )
         self._directory: Directory
         self._hosts: list[Any] = []
-        self._running = 0
+        self._running: set[str] = set()
+        """The runs that somebody waits for."""
         self._watch: asyncio.Task[None] | None = None
         self._settling: set[asyncio.Task[None]] = set()
         self._closing = False
@@ -158,14 +159,17 @@ class Fleet:
         ran goes on, and what nobody has asked for again is closed."""
         query = RunQuery(statuses=["created", "running"], limit=SETTLED_AT_ONCE)
         while not self._closing and (runs := await self.store.runs(query)):
-            agents = dict.fromkeys(run.agent_id for run in runs)
-            await asyncio.gather(*(self._settle_agent(agent_id) for agent_id in agents))
+            left: dict[str, list[str]] = {run.agent_id: [] for run in runs}
+            for run in runs:
+                if run.id not in self._running:
+                    left[run.agent_id].append(run.id)
+            await asyncio.gather(*(self._settle_agent(*each) for each in left.items()))
             query = query.model_copy(update={"after": runs[-1].id})
 
-    async def _settle_agent(self, agent_id: str) -> None:
+    async def _settle_agent(self, agent_id: str, left: list[str]) -> None:
         while not self._closing:
             try:
-                await self._ask("settle", agent_id)
+                await self._ask("settle", agent_id, left)
             except NotFound:
                 return  # It was deleted since.
             except (Busy, Unavailable) as error:
@@ -252,9 +256,9 @@ class Fleet:
         Raises:
             Busy: too many requests are in progress.
         """
-        if self._running >= self.options.in_flight:
+        if len(self._running) >= self.options.in_flight:
             raise Busy(f"{self.options.in_flight} requests are in progress; try again in a moment.")
-        self._running += 1
+        self._running.add(request.run_id)
         seen: set[str] = set()
         try:
             for attempt in range(TRIES):
@@ -276,7 +280,7 @@ class Fleet:
                     continue
             yield Failed(Unavailable("The agent's host died repeatedly under this request."), request.run_id)
         finally:
-            self._running -= 1
+            self._running.discard(request.run_id)
 
     async def enqueue(self, agent_id: str, request: SendRequest) -> Run:
         """Acknowledge a request before it runs. It runs in its turn, whatever dies in between."""
@@ -338,7 +342,7 @@ class Fleet:
 
     async def metrics(self) -> dict[str, float]:
         """Figures of all hosts and shards, added up."""
-        totals: dict[str, float] = {"requests_running": self._running, "hosts": len(self._directory.channels)}
+        totals: dict[str, float] = {"requests_running": len(self._running), "hosts": len(self._directory.channels)}
         health = await asyncio.gather(
             *(_plain(channel.host.health.remote()) for channel in self._directory.channels),
             return_exceptions=True,

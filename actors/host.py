@@ -144,7 +144,7 @@ class Host:
             case "compact":
                 self._resident(operation.agent_id).post(operation.payload, emit)
             case "settle":
-                self._spawn(operation, self._resident(operation.agent_id).settle())
+                self._spawn(operation, self._resident(operation.agent_id).settle(operation.payload))
             case "edit":
                 self._spawn(operation, self._resident(operation.agent_id).edit(operation.payload))
             case "delete":
