@@ -18,6 +18,7 @@ from benchmarks.dedicated import measure_dedicated
 from benchmarks.facts import facts
 from benchmarks.fleet import measure_fleet
 from benchmarks.load import RequestFailed
+from benchmarks.memory import measure_memory
 from benchmarks.messages import measure_messages, measure_streams
 from benchmarks.results import Results
 from benchmarks.server import DidNotStart
@@ -26,6 +27,7 @@ SCENARIOS: dict[str, Callable[[Bench], Awaitable[None]]] = {
     "messages": measure_messages,
     "streams": measure_streams,
     "fleet": measure_fleet,
+    "memory": measure_memory,
     "dedicated": measure_dedicated,
 }
 INTERRUPTED = 130
@@ -54,6 +56,7 @@ def main(scenarios: tuple[str, ...], quick: bool, out: Path, temporary: Path) ->
     messages    messages/s and latency at 1 to 512 agents at once, model latency 0 and 500 ms
     streams     time to the first token
     fleet       create, memory, retrieve, list, and waking agents, with up to 10,000 of them
+    memory      agents with long histories, searches, a block shared by 1,000 agents
     dedicated   agents_per_actor=1 beside the default
 
     Without a SCENARIO, all of them. Everything that is started is ended, also on Ctrl-C.
