@@ -10,8 +10,8 @@ Value = TypeVar("Value")
 class Cache(Generic[Value]):
     """Holds the values that were used last. Safe for several threads.
 
-    It does not know when a value is out of date: whoever takes one has to check its number against
-    what is known to be current.
+    Whoever replaces what a value was read from drops the value, and whoever puts one in makes sure
+    that nothing was replaced while it was read.
 
     Args:
         limit: bytes that the values may take, as their owner counts them.

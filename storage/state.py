@@ -76,6 +76,7 @@ class States:
         self._heads: OrderedDict[str, Head | None] = OrderedDict()  # None: there is no such agent
         self._newest = 0
         self._cache: Cache[tuple[int, bytes]] = Cache(CACHE_BYTES)
+        self._folds = 0
         self._append_states = database.writer.appender("state")
         self._set_heads = database.writer.appender("head", action="upsert")
         self.tail_bytes = 0
@@ -138,7 +139,8 @@ class States:
         """
         with self._lock:
             tails = {agent_id: list(self._tails.get(agent_id, ())) for agent_id in ids}
-        bases = self._bases(tails)
+            folds = self._folds
+        bases = self._bases(ids, folds)
         loaded = {}
         for agent_id, tail in tails.items():
             seq, state = self._replay(agent_id, *bases.get(agent_id, (-1, None)), tail)
@@ -146,20 +148,20 @@ class States:
                 loaded[agent_id] = seq, state
         return loaded
 
-    def _bases(self, tails: dict[str, list[LogRow]]) -> dict[str, tuple[int, bytes | None]]:
-        """The state rows that these tails go on from."""
+    def _bases(self, ids: Iterable[str], folds: int) -> dict[str, tuple[int, bytes | None]]:
+        """The newest state rows of these agents, kept in memory unless one may have been replaced
+        while it was read: there have been more folds since than these."""
         bases: dict[str, tuple[int, bytes | None]] = {}
-        for agent_id, tail in tails.items():
-            cached, head = self._cache.get(agent_id), self._heads.get(agent_id)
-            # A row that was read while a fold replaced it is found out by its number.
-            if cached and (head is None or head.seq == (tail[-1].seq if tail else cached[0])):
+        for agent_id in ids:
+            if cached := self._cache.get(agent_id):
                 bases[agent_id] = cached
-        missing = [uuid_of(agent_id) for agent_id in tails if agent_id not in bases]
+        missing = [uuid_of(agent_id) for agent_id in ids if agent_id not in bases]
         rows = self._database.rows(_SQL["find_states"], {"ids": missing}) if missing else []
         for uuid, seq, _, body in rows:
             bases[f"agent-{uuid}"] = seq, body
-            if body is not None:
-                self._cache.put(f"agent-{uuid}", (seq, body), len(body))
+            with self._lock:
+                if body is not None and folds == self._folds:
+                    self._cache.put(f"agent-{uuid}", (seq, body), len(body))
         return bases
 
     def _replay(
@@ -223,6 +225,7 @@ class States:
             self._set_heads.flush()
             connection.execute(_SQL["set_folded"], {"lsn": self._oldest(without=heads) - 1})
         with self._lock:
+            self._folds += 1
             for agent_id in heads:
                 self._cache.drop(agent_id)
                 self.tail_bytes -= sum(len(row.payload) for row in self._tails.pop(agent_id))
