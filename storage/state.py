@@ -149,8 +149,8 @@ class States:
         return loaded
 
     def _bases(self, ids: Iterable[str], folds: int) -> dict[str, tuple[int, bytes | None]]:
-        """The newest state rows of these agents, kept in memory unless one may have been replaced
-        while it was read: there have been more folds since than these."""
+        """The newest state rows of these agents. They are kept in memory, unless there have been more
+        than so many folds by now: then one may have been replaced while it was read."""
         bases: dict[str, tuple[int, bytes | None]] = {}
         for agent_id in ids:
             if cached := self._cache.get(agent_id):
