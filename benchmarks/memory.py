@@ -89,12 +89,14 @@ async def _answer(bench: Bench, amounts: Amounts) -> None:
     lengths = (1 + IN_CONTEXT, *amounts.histories)
     async with bench.data_directory() as data:
         async with bench.server(data) as target:
+            first = await target.api.create_agent(MODELS[0])
             agents = {length: await target.api.create_agent(MODELS[0]) for length in lengths}
         bench.say(f"memory: writing histories of {', '.join(f'{length:,}' for length in lengths)} messages")
         for length, agent in agents.items():
             lengthen(data, agent, length, IN_CONTEXT)
         bench.say("memory: answers of agents with these histories")
         async with bench.server(data) as target:
+            await target.api.send(first)  # the host's first call to the model costs more
             spent: dict[int, list[float]] = {length: [] for length in lengths}
             for _ in range(WARM_UP + amounts.sends):
                 # By turns, so that all see the same noise and their contexts grow alike.
@@ -115,7 +117,7 @@ async def _answer(bench: Bench, amounts: Amounts) -> None:
                 f"first answer after a start, {length:,} messages in the history",
                 spent[length][0],
                 "ms",
-                note=f"a fresh agent, asked before it: {spent[fresh][0]:.1f} ms",
+                note=f"a fresh agent: {spent[fresh][0]:.1f} ms",
             ),
         ]
 
@@ -185,7 +187,8 @@ async def _share(bench: Bench, amounts: Amounts) -> None:
             bench.server(data, idle_seconds=AWAKE_SECONDS) as target,
             BlockApi(target.process.url) as api,
         ):
-            await api.edit_block(block, "The first one costs more.")
+            for _ in range(amounts.edits):  # the first ones cost more
+                await api.edit_block(block, f"Edit {next(numbers)}.")
             for awake in (0, amounts.resident, amounts.sharing):
                 bench.say(f"memory: edits of the block with {awake:,} of the agents awake")
                 await each(api.send, agents[await api.awake() : awake], SENDING)
