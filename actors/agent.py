@@ -27,6 +27,7 @@ from actors.protocol import (
     Moved,
     SendRequest,
 )
+from actors.recall import Recall
 from actors.store import Store
 from storage.commits import BlockWrite, Delta, DocumentWrite, Entry, Loaded, QueuedRun, State, apply
 from storage.errors import (
@@ -97,6 +98,7 @@ class Agent:
         on_change: Callable[["Agent", int], None],
         on_block: Callable[[Block], None],
         counts: dict[str, int],
+        default_embedding: str | None = None,
     ) -> None:
         self.id = agent_id
         self.epoch = epoch
@@ -111,6 +113,7 @@ class Agent:
         self._on_block = on_block
         self._seq = 0
         self.archives = Archives(store, models)
+        self.recall = Recall(store, models, default_embedding)
         self.archival = compiled.NOTHING
         """What its archive had in it when the system prompt was last compiled."""
         self._mailbox: deque[Job] = deque()

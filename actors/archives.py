@@ -1,12 +1,11 @@
 """Archives and their passages: what hosts and servers do with them."""
 
-import math
-from array import array
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from actors.models import ModelError, Models, count
+from actors.models import Models, count
+from actors.vectors import packed
 from storage.errors import InvalidArgument
 from storage.ids import new_id
 from storage.queries import Contents, PassageHit, PassageSearch
@@ -132,10 +131,4 @@ def _packed(vector: list[float], archive: Archive, config: dict[str, Any]) -> by
             f"has vectors of {config['embedding_dim']}. Serve the model that the archive was made with, or "
             "make a new archive and insert its passages there."
         )
-    try:
-        numbers = array("f", vector)
-    except (TypeError, OverflowError):
-        numbers = array("f", [math.nan])
-    if not all(map(math.isfinite, numbers)):
-        raise ModelError(f"The embedding model {model} gave a vector that is none.")
-    return numbers.tobytes()
+    return packed(vector, model)

@@ -19,6 +19,7 @@ from actors.channel import Channel, HostLost
 from actors.compaction import Compacted
 from actors.directory import Dedicated, Directory, Partitions
 from actors.host import Host
+from actors.message_embedder import MessageEmbedder
 from actors.models import Models, Provider
 from actors.options import Options
 from actors.protocol import (
@@ -34,6 +35,7 @@ from actors.protocol import (
     Moved,
     SendRequest,
 )
+from actors.recall import Recall
 from actors.shard_actor import ShardActor
 from actors.store import Store
 from storage.commits import BlockWrite, Entry, Loaded, State
@@ -64,6 +66,7 @@ class Fleet:
 
     store: Store
     archives: Archives
+    recall: Recall
 
     def __init__(self, options: Options, providers: list[Provider]) -> None:
         # The hosts get a copy: the server's settings have more in them, its password for one.
@@ -80,6 +83,7 @@ class Fleet:
         self._running: set[str] = set()
         """The runs that somebody waits for."""
         self._watch: asyncio.Task[None] | None = None
+        self._embedding: asyncio.Task[None] | None = None
         self._settling: set[asyncio.Task[None]] = set()
         self._closing = False
 
@@ -100,6 +104,7 @@ class Fleet:
         progress(f"Opening the store in {directory}")
         self.store = Store(await self._open_shards(directory))
         self.archives = Archives(self.store, self._models)
+        self.recall = Recall(self.store, self._models, options.default_embedding)
         dedicated = options.agents_per_actor == 1
         count = options.hosts or (DEDICATED_HOSTS if dedicated else max(1, (os.cpu_count() or 2) // 2))
         progress("Starting hosts")
@@ -110,11 +115,13 @@ class Fleet:
         await self._directory.start()
         self._settle_soon()
         self._watch = asyncio.create_task(self._watch_hosts())
+        embedder = MessageEmbedder(self.store, self._models, options.default_embedding)
+        self._embedding = asyncio.create_task(embedder.run())
 
     async def close(self) -> None:
         """Let running steps finish within ``drain_seconds``, commit, and end every process."""
         self._closing = True
-        for task in (self._watch, *self._settling):
+        for task in (self._watch, self._embedding, *self._settling):
             if task:
                 task.cancel()
         channels = self._directory.channels if hasattr(self, "_directory") else []

@@ -173,6 +173,7 @@ class Host:
                 on_change=self._changed,
                 on_block=self._refresh,
                 counts=self._counts,
+                default_embedding=self.options.default_embedding,
             )
             self._agents[agent_id] = agent
             self._counts["activations"] += 1

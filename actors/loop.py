@@ -5,6 +5,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from actors import compaction, compiled
@@ -309,11 +310,12 @@ class Loop:
         prefilled = self._rules.prefilled(call.name, self._called)
         if prefilled:
             call = self._rules.with_arguments(call, prefilled)
+        agent = self._agent.state.agent
         context = ToolContext(
-            agent=self._agent.state.agent,
+            agent=agent,
             memory=memory or Memory(self._agent.blocks, self._agent.id),
             archival=self._archival,
-            search=self._agent.store.search_messages,
+            search=partial(self._agent.recall.search, agent=agent),
             tools=self._tools,
         )
         return await execute(call, context)

@@ -43,6 +43,9 @@ class Options(BaseModel):
     ray_address: str | None = Field(
         None, description="A running Ray cluster to join; without it the server starts its own."
     )
+    default_embedding: str | None = Field(
+        None, description="Handle of the embedding model for agents without their own."
+    )
     scripted_latency_ms: float = Field(
         0, ge=0, description="Time the built-in scripted model takes for an answer."
     )

@@ -22,11 +22,13 @@ from storage.queries import (
     Hit,
     MessageQuery,
     MessageSearch,
+    MessageVector,
     PassageHit,
     PassageQuery,
     PassageSearch,
     RunQuery,
     StepQuery,
+    Unembedded,
     VersionQuery,
     ranked,
 )
@@ -300,6 +302,27 @@ class Store:
             return found
         pages = await self._everywhere("search_messages", search)
         return ranked((hit for page in pages for hit in page), search.limit)
+
+    async def embedding_models(self, default: str | None) -> dict[str, int]:
+        """Handles of the embedding models, with how many agents have each; ``default`` is for agents
+        without their own."""
+        total: Counter[str] = Counter()
+        for models in await self._everywhere("embedding_models", default):
+            total.update(models)
+        return total
+
+    async def unembedded(
+        self, shard: int, model: str, default: str | None, after: int, limit: int
+    ) -> tuple[int, list[Unembedded]]:
+        """Messages of one shard that are to get vectors; see :meth:`storage.shard.Shard.unembedded`."""
+        found: tuple[int, list[Unembedded]] = await self._alone(
+            shard, "unembedded", model, default, after, limit
+        )
+        return found
+
+    async def write_message_vectors(self, shard: int, model: str, vectors: list[MessageVector]) -> None:
+        """Store vectors of one shard's messages, all or none; those that are there already stay."""
+        await self._alone(shard, "write_message_vectors", model, vectors)
 
     async def message(self, message_id: str) -> Message:
         found: Message = await self._point(self._index(message_id), "message", message_id)

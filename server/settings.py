@@ -39,9 +39,6 @@ class Settings(Options, BaseSettings):
     default_model: str | None = Field(
         None, description="Model handle of agents that are created without one; without it that is a 400."
     )
-    default_embedding: str | None = Field(
-        None, description="Embedding handle of agents that are created without one."
-    )
 
     @field_validator("cors_origins", mode="before")
     @classmethod

@@ -58,6 +58,10 @@ class AgentRow(NamedTuple):
     """Ordinal of the next message."""
     grouped: bool | None
     archive_ids: list[str]
+    embedding: str | None
+    """Handle of its own embedding model."""
+    embedding_lsn: int
+    """The log entry since which it has that model."""
 
 
 _LISTED = set(AgentRow._fields) & set(Agent.model_fields) - {"id"}
@@ -84,7 +88,7 @@ class History:
         """
         Args:
             derived: number of the log entry up to which the tables are complete.
-            vectors: told of archives that lose passages.
+            vectors: told of archives that lose passages, and of deleted agents.
         """
         self._database = database
         self._vectors = vectors
@@ -180,7 +184,7 @@ class Batch:
         self._passages: dict[UUID, tuple[Any, ...]] = {}
         self._deleted_passages: dict[UUID, int] = {}
         self.shrunk: set[UUID] = set()
-        """Archives that lose passages."""
+        """Archives that lose passages, and agents that lose everything."""
         self._deleted_documents: set[UUID] = set()
         self.new_texts: dict[UUID, str] = {}
         """Texts of system messages that are in the table already."""
@@ -214,6 +218,8 @@ class Batch:
             system_id=system,
             history=state.history,
             grouped=state.agent.group is not None,
+            embedding=_handle(state.agent.embedding_config),
+            embedding_lsn=row.lsn,
         )
         for message in state.context:
             self._add_message(row, message)
@@ -228,6 +234,9 @@ class Batch:
             changes[name] = _moment(changes[name] and datetime.fromisoformat(changes[name]))
         if "group" in delta.agent:
             changes["grouped"] = delta.agent["group"] is not None
+        if "embedding_config" in delta.agent:
+            changes["embedding"] = _handle(delta.agent["embedding_config"])
+            changes["embedding_lsn"] = row.lsn
         system, history = agent.system_id, agent.history
         for message in delta.messages:
             message.ordinal = history
@@ -249,6 +258,7 @@ class Batch:
 
     def _delete(self, agent_id: UUID) -> None:
         self._deleted.add(agent_id)
+        self.shrunk.add(agent_id)
         self._agents.pop(agent_id, None)
         self._messages = {key: row for key, row in self._messages.items() if row.agent_id != agent_id}
         self._steps = {key: row for key, row in self._steps.items() if row[1] != agent_id}
@@ -332,6 +342,7 @@ class Batch:
         return {
             "drop_agents": self._agents.keys() | self._deleted,
             "drop_messages_of": self._deleted,
+            "drop_vectors_of": self._deleted,
             "drop_steps_of": self._deleted,
             "drop_runs_of": self._deleted,
             "drop_messages": self._replaced,
@@ -396,6 +407,10 @@ def _document_row(lsn: int, version: DocumentVersion) -> tuple[Any, ...]:
     document = version.document()
     name = getattr(document, "name", None)
     return lsn, uuid_of(version.id), version.kind, version.deleted, name, version.body.decode()
+
+
+def _handle(embedding: dict[str, Any] | None) -> str | None:
+    return embedding["handle"] if embedding else None
 
 
 def _moment(moment: datetime | None) -> datetime | None:

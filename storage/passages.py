@@ -12,7 +12,7 @@ from storage.ids import is_id, uuid_of
 from storage.queries import Contents, PassageFilter, PassageHit, PassageQuery, PassageSearch
 from storage.records import Passage
 from storage.sql import statements
-from storage.vectors import Vectors
+from storage.vectors import Source, Vectors, Wanted
 
 _SQL = statements("passage")
 
@@ -91,7 +91,11 @@ class Passages:
         """
         assert search.archive_id
         assert search.vector
-        return self.hits(self._vectors.nearest(search))
+        source = Source(_SQL["vectors"], uuid_of(search.archive_id))
+        wanted = Wanted(
+            search.vector, search.limit, search.tags, search.match_all_tags, search.start, search.end
+        )
+        return self.hits(self._vectors.nearest(source, wanted))
 
     def hits(self, scores: dict[UUID, float]) -> list[PassageHit]:
         """These passages with their scores, in this order; those that do not exist are left out."""

@@ -181,6 +181,34 @@ class MessageSearch(BaseModel):
     start: datetime | None = None
     end: datetime | None = None
     limit: int = Field(50, ge=1, le=1000)
+    model: str | None = None
+    """Handle of the embedding model that made the vector."""
+    vector: bytes | None = None
+    """float32 numbers. With it messages match by meaning, not by words; what the model has not embedded yet
+    is not found."""
+
+
+@dataclass(slots=True, frozen=True)
+class Unembedded:
+    """A message that is to get a vector."""
+
+    message_id: str
+    text: str
+
+
+@dataclass(slots=True, frozen=True)
+class MessageVector:
+    """What an embedding model makes of a message."""
+
+    message_id: str
+    vector: bytes | None
+    """float32 numbers; None if there is nothing to embed, or the model does not take it."""
+
+
+SearchMode = Literal["vector", "fts", "hybrid"]
+"""How messages are found: by meaning, by words, or both in one order."""
+RANK_CONSTANT = 60
+"""Of reciprocal rank fusion, with which two orders are made one."""
 
 
 @dataclass(slots=True)
@@ -192,15 +220,39 @@ class Hit:
     role: str
     """As in a search's ``roles``: which of the message's texts was found."""
     score: float
-    """Higher is better; 0 where nothing was to be matched."""
+    """Higher is better; 0 where nothing was to be matched. What it measures depends on the mode."""
     rank: int = 0
-    """Its place, from 1, among the matches; 0 where nothing was to be matched."""
+    """Its place, from 1, among the matches by words; 0 if it is none of them."""
+    vector_rank: int = 0
+    """The same among the matches by meaning."""
+    mode: SearchMode = "fts"
+    """How it was looked for."""
+
+    @property
+    def rrf_score(self) -> float:
+        """The sum of the reciprocal ranks."""
+        return sum(1 / (RANK_CONSTANT + rank) for rank in (self.rank, self.vector_rank) if rank)
 
 
 def ranked(hits: Iterable[Hit], limit: int) -> list[Hit]:
     """The best of hits, perhaps of several shards, best first; of equally good ones the newest."""
     best = sorted(hits, key=lambda hit: (hit.score, hit.message.id), reverse=True)[:limit]
-    return [replace(hit, rank=hit.rank and place) for place, hit in enumerate(best, 1)]
+    return [
+        replace(hit, rank=hit.rank and place, vector_rank=hit.vector_rank and place)
+        for place, hit in enumerate(best, 1)
+    ]
+
+
+def fused(by_words: list[Hit], by_meaning: list[Hit], limit: int) -> list[Hit]:
+    """The matches of both kinds in one order, by their reciprocal ranks."""
+    hits = {(hit.message.id, hit.role): replace(hit, mode="hybrid") for hit in by_words}
+    for near in by_meaning:
+        key = near.message.id, near.role
+        hits[key] = replace(hits.get(key, near), vector_rank=near.vector_rank, mode="hybrid")
+    for hit in hits.values():
+        hit.score = hit.rrf_score
+    best = sorted(hits.values(), key=lambda hit: (hit.score, hit.message.id), reverse=True)
+    return best[:limit]
 
 
 class RunQuery(Page):

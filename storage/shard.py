@@ -21,6 +21,7 @@ from storage.history import History
 from storage.ids import SLOTS, is_id, slot_of
 from storage.listing import Listing
 from storage.log import read_row
+from storage.meaning import Meaning
 from storage.migrations import migrate
 from storage.passages import Passages
 from storage.queries import (
@@ -32,11 +33,13 @@ from storage.queries import (
     Hit,
     MessageQuery,
     MessageSearch,
+    MessageVector,
     PassageHit,
     PassageQuery,
     PassageSearch,
     RunQuery,
     StepQuery,
+    Unembedded,
     VersionQuery,
 )
 from storage.records import DOCUMENTS, Block, Document, Message, Passage, Run, Step
@@ -76,6 +79,7 @@ class Shard:
         self._documents = Documents(database)
         self._vectors = Vectors(database, vectors_mb * _MB)
         self._passages = Passages(database, self._vectors)
+        self._meaning = Meaning(database, self._vectors)
         self._history = History(database, derived, self._vectors)
         self._listing = Listing(database, index, shards)
         unfinished = database.rows(_SQL["unfinished"], {"derived": derived, "folded": folded})
@@ -122,7 +126,7 @@ class Shard:
             repair: accept what a damaged write-ahead log or a lost part of it leaves of the shard.
             memory_mb: memory of DuckDB's buffers.
             tail_mb: log entries kept in memory because they are not in a state row yet.
-            vectors_mb: vectors of archives that stay in memory once they have been searched.
+            vectors_mb: vectors of archives and histories that stay in memory once they have been searched.
             checkpoint_mb: size of the write-ahead log from which it is moved into the database.
 
         Raises:
@@ -339,7 +343,42 @@ class Shard:
     def search_messages(self, query: MessageSearch) -> list[Hit]:
         """The messages that match best, best first."""
         self._writer.catch_up()
+        if query.vector:
+            return self._meaning.nearest(query)
         return self._search.messages(query)
+
+    # Vectors of messages, which are made outside of the shard, after the commits. So what it answers here
+    # may lag behind.
+
+    def embedding_models(self, default: str | None) -> dict[str, int]:
+        """Handles of the embedding models of this shard's agents, with how many agents have each.
+
+        Args:
+            default: handle of the model for agents without their own.
+        """
+        return self._meaning.models(default)
+
+    def unembedded(
+        self, model: str, default: str | None, after: int, limit: int
+    ) -> tuple[int, list[Unembedded]]:
+        """Messages without a vector of their agent's model, oldest first, and the log entry up to which
+        there are no others. Asked again from there once they have vectors, it answers the next ones.
+
+        Args:
+            model: handle of the model.
+            default: as for :meth:`embedding_models`.
+            after: the log entry from which on to look; -1 is from the beginning.
+            limit: how many messages at most.
+        """
+        upto = self._history.derived
+        if upto <= after:
+            return after, []
+        return self._meaning.missing(model, default, after, upto, limit)
+
+    def write_message_vectors(self, model: str, vectors: list[MessageVector]) -> None:
+        """Store what an embedding model made of messages, in place of what another one did; all or none.
+        Returns when it is written. Commits go first."""
+        self._writer.do(lambda: self._meaning.write(model, vectors))
 
     def message(self, message_id: str) -> Message:
         """Raises NotFound."""

@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -38,6 +39,8 @@ BACKLOG = 1_024
 QUIET_SECONDS = 1.0
 """After this long without a commit, tails are folded that need not be."""
 WATERMARK_SECONDS = 1.0
+CHORE_SECONDS = 1.0
+"""After this long, commits wait for something that is not urgent."""
 CHECKPOINT_LATEST = 4
 """Times the size from which a CHECKPOINT is due: then it waits for readers, and commits wait for it."""
 
@@ -78,6 +81,15 @@ class Claim:
     future: Future[int] = field(default_factory=Future)
 
 
+@dataclass(slots=True)
+class Chore:
+    """Something to write that is not urgent."""
+
+    work: Callable[[], None]
+    since: float
+    future: Future[None] = field(default_factory=Future)
+
+
 class Writer:
     """Queue, thread and acknowledgements of one shard."""
 
@@ -110,6 +122,7 @@ class Writer:
 
         self._changed = threading.Condition()
         self._queue: deque[Item | Claim] = deque()
+        self._chores: deque[Chore] = deque()
         self._queue_bytes = 0
         self._in_flight: list[Item | Claim] = []
         self._closing = False
@@ -160,6 +173,16 @@ class Writer:
             self._changed.notify_all()
         return claim.future.result()
 
+    def do(self, work: Callable[[], None]) -> None:
+        """Have something written between the commits, and wait until it is."""
+        chore = Chore(work, time.monotonic())
+        with self._changed:
+            if self._failure is not None or self._closing:
+                raise self._closed()
+            self._chores.append(chore)
+            self._changed.notify_all()
+        chore.future.result()
+
     def catch_up(self) -> None:
         """Wait until everything acknowledged so far is derived."""
         with self._changed:
@@ -190,6 +213,8 @@ class Writer:
                 elif work:
                     self._commit(work)
                 timeout = 0 if self._upkeep() else TICK_SECONDS if self._unfinished() else None
+            while self._chores:
+                self._do_chore()
             self._checkpoint(force=True)
             self._save_watermark()
         except BaseException as error:  # noqa: BLE001 - whoever waits has to be told, whatever it is
@@ -200,7 +225,7 @@ class Writer:
         group: list[Item] = []
         size = 0
         with self._changed:
-            if not self._queue and not self._closing:
+            if not self._queue and not self._chores and not self._closing:
                 self._changed.wait(timeout)
             while self._queue and len(group) < GROUP_ENTRIES and size < GROUP_BYTES:
                 first = self._queue[0]
@@ -285,6 +310,9 @@ class Writer:
         if self._derive_now(busy, moment):
             self._derive()
             return True
+        if self._chores and (not busy or moment - self._chores[0].since > CHORE_SECONDS):
+            self._do_chore()
+            return True
         if self._states.fold(quiet=not busy and moment - self._last_commit > QUIET_SECONDS):
             return True
         if moment - self._last_saved > WATERMARK_SECONDS and self._watermark.saved < self.newest:
@@ -310,6 +338,18 @@ class Writer:
         self._documents.derived(self._history.derive(count))
         with self._changed:
             self._changed.notify_all()
+
+    def _do_chore(self) -> None:
+        chore = self._chores[0]
+        try:
+            chore.work()
+        except (duckdb.Error, GreenroomError, TypeError, ValueError) as error:
+            if self._database.is_fatal(error):
+                raise
+            chore.future.set_exception(StoreError(f"It cannot be stored: {error}"))
+        else:
+            chore.future.set_result(None)
+        self._chores.popleft()
 
     def _unfinished(self) -> bool:
         return bool(self._history.pending or self._states.unfolded or self._watermark.saved < self.newest)
@@ -339,8 +379,9 @@ class Writer:
         _log.critical("shard stopped", exc_info=error)
         with self._changed:
             self._failure = failure
-            stranded = [*self._in_flight, *self._queue]
+            stranded = [*self._in_flight, *self._queue, *self._chores]
             self._queue.clear()
+            self._chores.clear()
             self._changed.notify_all()
         for one in stranded:
             if not one.future.done():

@@ -12,8 +12,6 @@ from storage.search import said
 
 MOST = 100
 """Results at most, whatever the model asks for."""
-RANK_CONSTANT = 60
-"""Of reciprocal rank fusion, with which several orders of the same matches are made one."""
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60))
 
 
@@ -44,7 +42,7 @@ async def conversation_search(
 
     Args:
         query: What to look for. The more of these words a message has, and the rarer they are, the better
-            it matches; words in double quotes have to occur just like that.
+            it matches; where an embedding model is set up, messages that mean the same match, too.
         roles: Whose messages to search. Without it, the user's and yours.
         limit: How many messages to return at most.
         start_date: Earliest time, as YYYY-MM-DD or YYYY-MM-DDTHH:MM.
@@ -77,7 +75,7 @@ def _result(hit: Hit, context: ToolContext) -> dict[str, Any]:
         "time_ago": _ago(context.at - message.created_at),
         "role": message.role,
     }
-    if hit.rank:
+    if hit.rank or hit.vector_rank:
         result["relevance"] = relevance(hit)
     if message.reasoning:
         result["thinking"] = message.reasoning
@@ -88,10 +86,10 @@ def _result(hit: Hit, context: ToolContext) -> dict[str, Any]:
 def relevance(hit: Hit) -> dict[str, Any]:
     """How well a message matches, in the keys that clients know."""
     return {
-        "rrf_score": round(1 / (RANK_CONSTANT + hit.rank), 6),
-        "vector_rank": None,
-        "fts_rank": hit.rank,
-        "search_mode": "fts",
+        "rrf_score": round(hit.rrf_score, 6),
+        "vector_rank": hit.vector_rank or None,
+        "fts_rank": hit.rank or None,
+        "search_mode": hit.mode,
     }
 
 

@@ -21,9 +21,11 @@ routes = Routes("messages")
 
 @routes.post("/v1/messages/search")
 async def search_messages(server: Server, body: SearchMessages) -> list[FoundMessage]:
-    """Search messages by their words, the best matches first.
+    """Search messages by their words, by their meaning or both, the best matches first.
 
-    Words in double quotes have to occur just like that. Of system and tool messages there is nothing to
+    Messages are compared by meaning where an embedding model applies: the agent's own, or the server's
+    default; a new message takes some seconds until it is. Where words count, those in double quotes have
+    to occur just like that. Of system and tool messages there is nothing to
     be found; summaries of older messages are shown as system messages.
     """
     return [found_message(hit) for hit in await _search(server, body, body.query)]
@@ -31,7 +33,8 @@ async def search_messages(server: Server, body: SearchMessages) -> list[FoundMes
 
 @routes.post("/v1/agents/messages/search")
 async def search_agent_messages(server: Server, body: SearchAgentMessages) -> list[RankedMessage]:
-    """Search messages by their words, with how well they match; without a query, the newest messages."""
+    """Search messages as `/v1/messages/search` does, and tell how well they match; without a query, the
+    newest messages."""
     roles = None if body.roles is None else [role for role in SEARCHED if role in body.roles]
     if roles == []:
         return []
@@ -42,6 +45,5 @@ async def search_agent_messages(server: Server, body: SearchAgentMessages) -> li
 async def _search(server: Server, body: SearchFilter, query: str, **more: Any) -> list[Hit]:
     if body.conversation_id not in (None, "default"):
         raise Unsupported("Messages cannot be searched by conversation")
-    if body.agent_id is not None:
-        await server.known.type_of(body.agent_id)
-    return await server.fleet.store.search_messages(body.search(query, **more))
+    agent = None if body.agent_id is None else (await server.fleet.agent(body.agent_id)).state.agent
+    return await server.fleet.recall.search(body.search(query, **more), body.search_mode, agent)

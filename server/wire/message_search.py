@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 from actors.tools.conversation import relevance
 from server.wire.common import MAX_ITEMS, AgentId, Body, Short
 from server.wire.messages import Display, expand
-from storage.queries import Hit, MessageSearch
+from storage.queries import Hit, MessageSearch, SearchMode
 from storage.search import said
 
 Role = Literal["user", "assistant", "system", "tool", "function", "approval", "summary"]
@@ -39,8 +39,9 @@ Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, ma
 
 
 class SearchFilter(Body):
-    search_mode: Literal["vector", "fts", "hybrid"] = Field(
-        "hybrid", description="Messages are ranked by their words, whichever mode is asked for."
+    search_mode: SearchMode = Field(
+        "hybrid",
+        description="By meaning, by words, or both. Where no embedding model applies, by words in any case.",
     )
     agent_id: AgentId | None = None
     conversation_id: Short | None = None
@@ -154,7 +155,7 @@ def ranked_message(hit: Hit) -> RankedMessage:
             "run_id": message.run_id,
             "created_at": message.created_at.isoformat(),
         },
-        "fts_rank": found["fts_rank"] or None,
+        "fts_rank": found["fts_rank"],
         "vector_rank": found["vector_rank"],
-        "rrf_score": found["rrf_score"] if hit.rank else 0.0,
+        "rrf_score": found["rrf_score"],
     }

@@ -38,6 +38,9 @@ delete from passage where archive_id in $ids::uuid[]
 -- A deleted agent takes its history along.
 delete from message where agent_id in $ids::uuid[]
 
+-- name: drop_vectors_of
+delete from message_vector where agent_id in $ids::uuid[]
+
 -- name: drop_steps_of
 delete from step where agent_id in $ids::uuid[]
 

@@ -45,5 +45,5 @@ select distinct unnest(tags) as tag from passage where archive_id = $id::uuid or
 -- name: vectors
 -- What has been added to an archive after a certain entry of the log, in a steady order.
 select id, lsn, created_at, tags, vector from passage
-where archive_id = $id::uuid and lsn > $lsn and vector is not null
+where archive_id = $owner and lsn > $after and vector is not null
 order by lsn, id
