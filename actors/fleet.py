@@ -349,7 +349,10 @@ class Fleet:
 
     async def metrics(self) -> dict[str, float]:
         """Figures of all hosts and shards, added up."""
-        totals: dict[str, float] = {"requests_running": len(self._running), "hosts": len(self._directory.channels)}
+        totals: dict[str, float] = {
+            "requests_running": len(self._running),
+            "hosts": len(self._directory.channels),
+        }
         health = await asyncio.gather(
             *(_plain(channel.host.health.remote()) for channel in self._directory.channels),
             return_exceptions=True,

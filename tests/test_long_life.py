@@ -5,7 +5,7 @@ import pytest
 from actors.fleet import Fleet
 from actors.options import Options
 from actors.protocol import AgentEdit
-from storage.records import MessageQuery, StepQuery
+from storage.queries import MessageQuery, StepQuery
 from tests.actors.runtime import answer, endpoint, history, new_agent, say, started
 
 MESSAGES = 5_000
