@@ -7,10 +7,12 @@ import signal
 import pytest
 
 from actors.fleet import Fleet
+from actors.host import Host
 from actors.options import Options
 from storage.errors import Busy
 from tests.actors.in_process import hosts, scripted, small_fleet
 from tests.actors.runtime import (
+    SECONDS,
     answer,
     check,
     endpoint,
@@ -91,6 +93,26 @@ async def test_a_host_that_dies_unused_takes_an_agent_when_it_is_back(options):
         [own] = [channel for channel in fleet._directory.channels if channel.host.instance._agents]
         own.host.die()
         assert answer(await say(fleet, agent, 'say "again"')) == "again"
+        await check(fleet, agent)
+
+
+async def test_a_host_that_dies_while_it_takes_an_agent_takes_it_again(options, monkeypatch):
+    own = Host.own
+    died: list[Host] = []
+
+    async def die_at_first(host, epochs):
+        if epochs and not died:
+            died.append(host)
+            [actor] = [each.host for each in fleet._directory.channels if each.host.instance is host]
+            actor.die()
+            await asyncio.sleep(SECONDS)
+        await own(host, epochs)
+
+    async with small_fleet(options()) as fleet:
+        monkeypatch.setattr(Host, "own", die_at_first)
+        agent = await new_agent(fleet, await scripted())
+        assert answer(await say(fleet, agent, 'say "hello"')) == "hello"
+        assert died
         await check(fleet, agent)
 
 

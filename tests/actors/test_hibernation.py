@@ -46,11 +46,12 @@ async def test_the_agents_used_longest_ago_make_room(options):
 
 
 async def test_an_agent_at_work_does_not_make_room(options):
-    async with small_fleet(options(agents_per_actor=2, scripted_latency_ms=50)) as fleet:
-        llm = await scripted()
+    async with small_fleet(options(agents_per_actor=2, scripted_latency_ms=300)) as fleet:
+        llm, [host] = await scripted(), hosts(fleet)
         agents = [await new_agent(fleet, llm) for _ in range(6)]
-        ended = await asyncio.gather(*(say(fleet, agent, 'say "done"') for agent in agents))
-        assert [answer(each) for each in ended] == ["done"] * 6
+        sent = [asyncio.create_task(say(fleet, agent, 'say "done"')) for agent in agents]
+        await until(lambda: sum(agent._loop is not None for agent in host._agents.values()) == 6)
+        assert [answer(each) for each in await asyncio.gather(*sent)] == ["done"] * 6
         assert len(resident(fleet)) == 2
 
 

@@ -52,6 +52,7 @@ class Life:
     numbers: int = 0
     answered: list[str] = field(default_factory=list)
     last: tuple[str, str] = ("hello", "otid-0")
+    template: str = ""
 
     async def say(self, text: str) -> None:
         self.numbers += 1
@@ -80,6 +81,8 @@ class Life:
             "tool": {"attach_tools": [BUILTIN["memory_rethink"].id]},
             "reset": {"reset_messages": True},
         }
+        if what == "system":
+            self.template = f"template {self.numbers}"
         if what in edits:
             await self.fleet.edit_agent(self.agent, AgentEdit(**edits[what]))
         elif what == "cancel":
@@ -107,6 +110,7 @@ class Life:
     async def check(self) -> None:
         await settled(self.fleet, self.agent)
         await check(self.fleet, self.agent)
+        assert self.template in (await self.fleet.agent(self.agent)).state.context[0].text()
         said = Counter(each.text() for each in await history(self.fleet, self.agent) if each.role == "user")
         assert {text: said[text] for text in self.answered} == dict.fromkeys(self.answered, 1)
         assert not [text for text, times in said.items() if times > 1]
@@ -120,7 +124,7 @@ async def live(script: list[tuple[Any, ...]], data: Path) -> None:
         async with small_fleet(options) as fleet:
             if life is None:
                 board = await new_block(fleet, "board", "shared")
-                agent = await new_agent(fleet, await scripted(), tools=["memory"])
+                agent = await new_agent(fleet, await scripted(), tools=["memory"], share=[board])
                 life = Life(fleet, agent, board)
             life.fleet = fleet
             while pending:
