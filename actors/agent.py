@@ -177,7 +177,7 @@ class Agent:
         self._edits += 1
         try:
             await self.ready()
-            if again and (earlier := await self._enqueued(request.run_id)):
+            if again and (earlier := await self._known_run(request.run_id)):
                 return earlier
             self._check_room()
             run = Run(
@@ -332,7 +332,7 @@ class Agent:
         ours = {block.id: block for block in self.blocks}
         self.blocks = [max(ours.get(each.id, each), each, key=lambda block: block.version) for each in blocks]
 
-    async def _enqueued(self, run_id: str) -> Run | None:
+    async def _known_run(self, run_id: str) -> Run | None:
         try:
             return await self.store.run(run_id)
         except NotFound:
@@ -422,7 +422,7 @@ class Agent:
             await self._close_leftover(except_for=request.run_id)
             if isinstance(request, CompactRequest):
                 self._next = None
-                done = None if job.refused else await self._compact(request)
+                done = None if job.refused else await self._compact(request, again=job.again)
                 job.emit(Failed(job.refused, request.run_id) if job.refused else Done(done), last=True)
             elif earlier := await self._earlier(request, again=job.again):
                 await self._replay(earlier, request, job.emit)
@@ -446,7 +446,10 @@ class Agent:
             if run and run.id != except_for:
                 await self.commit(Delta(run=closed(run, "failed", "error", Interrupted())))
 
-    async def _compact(self, request: CompactRequest) -> Compacted:
+    async def _compact(self, request: CompactRequest, *, again: bool) -> Compacted:
+        if again and await self._known_run(request.run_id):
+            query = MessageQuery(agent_id=self.id, run_id=request.run_id)
+            return Compacted.of((await self.store.messages(query))[-1])
         agent = self.state.agent
         run = Run(
             id=request.run_id,
@@ -460,11 +463,6 @@ class Agent:
         done = await compaction.make(closed(run, "completed", "end_turn"), "requested")
         if done is None:
             raise InvalidArgument("There are no messages in context that could be summarised.")
-        if done.after >= done.before:
-            raise InvalidArgument(
-                "Summarization failed to reduce the number of messages: "
-                f"{done.before} before, {done.after} after."
-            )
         return done
 
     async def _earlier(self, request: SendRequest, *, again: bool) -> Run | None:

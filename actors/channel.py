@@ -95,6 +95,10 @@ class Channel:
         finally:
             self._open.pop(operation.id, None)
 
+    @property
+    def is_ready(self) -> bool:
+        return self._ready.is_set()
+
     async def ready(self) -> None:
         """Wait for the host to be there. Raises Unavailable after some time."""
         try:

@@ -14,7 +14,7 @@ from actors import compiled, summary_prompts
 from actors.models import ModelError, ModelRequest, count, estimate_prompt
 from actors.prompt import to_chat
 from storage.commits import Delta, State
-from storage.errors import Busy, GreenroomError
+from storage.errors import Busy, GreenroomError, InvalidArgument
 from storage.ids import new_id
 from storage.records import Agent, LlmConfig, Message, Run, Step, now
 
@@ -90,6 +90,12 @@ class Compacted:
     after: int
     """Messages in context."""
 
+    @classmethod
+    def of(cls, summary: Message) -> "Compacted":
+        """What the compaction did that this summary comes from."""
+        counts = summary.compaction or {}
+        return cls(summary, counts["messages_count_before"], counts["messages_count_after"])
+
 
 def is_due(tokens: int, llm: LlmConfig) -> bool:
     """Whether a context of this size is to be compacted after the step that saw it."""
@@ -129,6 +135,7 @@ class Compaction:
 
         Raises:
             SystemPromptTooLong: no compaction can make the prompt fit.
+            InvalidArgument: it was requested, and would save nothing.
         """
         evicted = _evicted(self.agent.state.context[1:], self.settings, self._room())
         if not evicted:
@@ -149,9 +156,14 @@ class Compaction:
         async with self.agent.lock:
             delta = self._delta(summary, {each.id for each in evicted}, trigger)
             delta.step, delta.run = step, run if run.ended else None
-            before = len(self.agent.state.context)
+            done = Compacted.of(summary)
+            if trigger == "requested" and done.after >= done.before:
+                raise InvalidArgument(
+                    "Summarization failed to reduce the number of messages: "
+                    f"{done.before} before, {done.after} after."
+                )
             await self.agent.commit(delta)
-            return Compacted(summary, before, len(self.agent.state.context))
+            return done
 
     def _room(self) -> int:
         """Tokens that messages may take after the compaction."""

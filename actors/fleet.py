@@ -341,8 +341,9 @@ class Fleet:
                 log.warning("Agent %s was not told: %s", announcement.agent_id, error)
 
     async def _tell(self, source: Channel | None, block: Block) -> None:
-        """Tell the hosts about a block's new version."""
-        others = [channel for channel in self._directory.channels if channel is not source]
+        """Tell the hosts about a block's new version. One that is being started again has no agents in
+        memory, and must not be waited for: it may itself be waiting for another."""
+        others = [each for each in self._directory.channels if each is not source and each.is_ready]
         await asyncio.gather(*(_told(channel, block) for channel in others))
 
     # inspection

@@ -142,7 +142,7 @@ class Host:
                 agent = self._resident(operation.agent_id)
                 self._spawn(operation, agent.enqueue(operation.payload, again=operation.again))
             case "compact":
-                self._resident(operation.agent_id).post(operation.payload, emit)
+                self._resident(operation.agent_id).post(operation.payload, emit, again=operation.again)
             case "settle":
                 self._spawn(operation, self._resident(operation.agent_id).settle(operation.payload))
             case "edit":

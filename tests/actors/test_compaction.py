@@ -73,7 +73,7 @@ class Living:
         self.committed.append(delta)
         apply(self.state, delta)
 
-    async def compact(self, trigger="requested", **settings):
+    async def compact(self, trigger="post_step_context_check", **settings):
         wanted = Settings.of(self.state.agent, settings)
         run = Run(id=new_id("run", AGENT), agent_id=AGENT, status="running", created_at=now())
         return await Compaction(self, self.state.agent.llm_config, [], wanted).make(run, trigger)
