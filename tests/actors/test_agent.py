@@ -6,7 +6,7 @@ from unittest import mock
 import pytest
 
 from actors.options import Options
-from actors.protocol import AgentEdit, CompactRequest
+from actors.protocol import AgentEdit, CompactRequest, Delta
 from storage.errors import GreenroomError, NotFound
 from storage.ids import new_id
 from storage.queries import RunQuery
@@ -44,6 +44,24 @@ async def test_a_message_is_cancelled_just_before_it_begins(fleet, agent):
         assert await fleet.cancel(agent, [send.run_id]) == {send.run_id: "cancelled"}
     assert (await sent)[-1].run.status == "cancelled"
     assert [role for role, _ in await words(fleet, agent)] == ["user"]
+
+
+async def test_what_was_seen_of_a_cancelled_answer_stays(tmp_path):
+    async with small_fleet(Options(data=tmp_path, shards=1, hosts=1, scripted_tokens_per_second=20)) as fleet:
+        agent = await new_agent(fleet, await scripted())
+        seen = ""
+        async for event in fleet.send(
+            agent, request(agent, 'say "one two three four five six"', reply="tokens")
+        ):
+            if isinstance(event, Delta):
+                seen += event.text
+                if seen == "one":
+                    cancelling = asyncio.create_task(fleet.cancel(agent, None))
+        assert list((await cancelling).values()) == ["cancelled"]
+        assert seen.startswith("one")
+        assert "six" not in seen
+        assert (await words(fleet, agent))[1:] == [("assistant", seen)]
+        await check(fleet, agent)
 
 
 async def test_an_agent_is_deleted_just_before_a_message_begins(fleet):

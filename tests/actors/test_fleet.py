@@ -125,6 +125,7 @@ async def test_a_running_message_is_cancelled(fleet, agent, model):
     ended = await sent
     assert (ended.run.id, ended.run.status, ended.run.stop_reason) == (run_id, "cancelled", "cancelled")
     assert (await fleet.store.run(run_id)).status == "cancelled"
+    assert await words(fleet, agent) == [("user", "hold cancelled")]
     assert answer(await say(fleet, agent, 'say "still here"')) == "still here"
 
 
