@@ -1,3 +1,4 @@
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -13,6 +14,9 @@ BLOCKS = [
     {"label": "human", "value": "The human's name is Bob the Builder."},
     {"label": "persona", "value": "My name is Sam, the all-knowing sentient AI."},
 ]
+
+# A test run that is terminated ends what it has started, as one that is interrupted does.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
