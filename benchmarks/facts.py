@@ -25,7 +25,7 @@ def facts(temporary: Path) -> dict[str, str]:
         "cores": str(os.cpu_count()),
         "processor": _processor(),
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
-        "system": f"{platform.system()} {platform.release()}",
+        "system": platform.system(),
         "load before": f"{os.getloadavg()[0]:.1f}",
         "file system": _file_system(temporary),
         "Python": platform.python_version(),
