@@ -181,4 +181,7 @@ def _delivered(
     if delivered.cancelled() or (error := delivered.exception()) is None:
         return
     assert isinstance(error, Exception)
-    replies.put_nowait(HostLost() if isinstance(error, ray.exceptions.RayActorError) else error)
+    # A host that dies fails the collecting call too, and that one ends every operation: were this told
+    # here, they would be sent again and again while the host is still being started.
+    if not isinstance(error, ray.exceptions.RayActorError):
+        replies.put_nowait(error)
