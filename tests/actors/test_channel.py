@@ -5,6 +5,7 @@ import time
 from unittest import mock
 
 import pytest
+import ray
 
 from actors import fleet as fleet_module
 from actors.fleet import Fleet
@@ -13,7 +14,7 @@ from actors.options import Options
 from actors.protocol import AgentEdit
 from storage.errors import Unavailable
 from storage.queries import RunQuery
-from tests.actors.in_process import hosts, scripted, small_fleet, without_ray
+from tests.actors.in_process import Actor, hosts, scripted, small_fleet, without_ray
 from tests.actors.runtime import answer, check, new_agent, new_block, say, until, value, words
 
 
@@ -49,6 +50,26 @@ async def test_a_host_comes_back_although_its_shard_is_gone_at_first(options, mo
             fleet._directory.channels[0].host.die()
             assert answer(await say(fleet, agent, 'say "back"')) == "back"
         assert not tries
+
+
+async def test_a_host_that_is_being_started_is_not_given_up(options, monkeypatch):
+    """What is sent to it fails at once, before anything else tells that it has died."""
+    async with small_fleet(options()) as fleet:
+        agent = await new_agent(fleet, await scripted())
+        call, failed = Actor.call, []
+
+        async def fail_until_it_has_died(actor, name, arguments):
+            if name == "deliver" and not failed:
+                failed.append(name)
+                asyncio.get_running_loop().call_later(0.1, actor.die)
+            if name == "deliver" and actor.instance is first:
+                raise ray.exceptions.ActorUnavailableError("It is restarting.", None)
+            return await call(actor, name, arguments)
+
+        [first] = hosts(fleet)
+        monkeypatch.setattr(Actor, "call", fail_until_it_has_died)
+        assert answer(await say(fleet, agent, 'say "back"')) == "back"
+        assert failed
 
 
 async def test_a_host_that_stays_away_is_reported(options, monkeypatch):
