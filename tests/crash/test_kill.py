@@ -3,85 +3,19 @@
 import asyncio
 import os
 import random
-import socket
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from tests.actors.runtime import Endpoint, endpoint, until
-from tests.crash.load import Client, Load
-from tests.running import Running, end, start, tmp_directory, wait_until_ready
+from tests.actors.runtime import until
+from tests.crash.load import Load
+from tests.running import start
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.crash]
 
 AGENTS = 6
 MESSAGES = 12
 """Answered messages between two blows."""
-
-
-@dataclass
-class Machine:
-    """A data directory, a port, and a server that is started on them again and again."""
-
-    directory: Path
-    tmp: Path
-    port: int
-    env: dict[str, str]
-    starts: int = 0
-    server: Running | None = None
-
-    def command(self) -> list[str]:
-        options = {"--data": str(self.directory / "data"), "--port": str(self.port)}
-        options |= {"--shards": "2", "--hosts": "2", "--model-retries": "0", "--drain-seconds": "3"}
-        return ["serve", *(part for option in options.items() for part in option)]
-
-    async def start(self) -> Running:
-        self.starts += 1
-        log = self.directory / f"log-{self.starts}"
-        process = start(*self.command(), log=log, env=self.env, tmp=self.tmp)
-        self.server = Running(f"http://127.0.0.1:{self.port}", process, log, self.tmp)
-        await asyncio.to_thread(wait_until_ready, process, log)
-        return self.server
-
-    async def running(self) -> Running:
-        if self.server is None or self.server.process.poll() is not None:
-            return await self.start()
-        return self.server
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def model():
-    async with endpoint() as model:
-        yield model
-        assert model.problems == []
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def machine(model: Endpoint, tmp_path_factory):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    env = {"OPENAI_COMPATIBLE_BASE_URL": model.provider.base_url}
-    with tmp_directory() as tmp:
-        machine = Machine(tmp_path_factory.mktemp("machine"), tmp, port, env)
-        try:
-            yield machine
-        finally:
-            if machine.server:
-                await asyncio.to_thread(end, machine.server.process)
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def server(machine: Machine):
-    return await machine.running()
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def client(machine: Machine):
-    async with Client(f"http://127.0.0.1:{machine.port}") as client:
-        yield client
 
 
 @pytest_asyncio.fixture(loop_scope="module")
